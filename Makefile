@@ -1,0 +1,33 @@
+# make run    napari with a sample pair, the widget docked and the comparison done (without a display: its picture)
+# make test   everything that is checked, on a machine as it comes
+# make bench  the figures of the README
+# make clean  remove what the others made
+
+SHELL := bash
+BIN := .venv/bin
+# the tests open real windows: on Linux in a screen of their own, not on yours
+SCREEN := $(if $(filter Linux,$(shell uname -s)),xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24")
+
+.PHONY: run test bench clean
+
+run:
+	tools/bootstrap.sh
+	$(BIN)/python tools/run_demo.py
+
+test:
+	tools/bootstrap.sh --headless
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/npe2 validate napari.yaml
+	$(BIN)/npe2 validate --imports napari-image-diff
+	$(SCREEN) $(BIN)/python -m pytest $(ARGS)
+
+bench:
+	tools/bootstrap.sh --headless
+	$(BIN)/python -m pip install --quiet --group bench
+	$(SCREEN) $(BIN)/python benchmarks/bench.py $(ARGS)
+
+clean:
+	rm -rf .venv build dist screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,224 @@
+"""The command line: two image files in, what changed out.
+
+Results go to stdout, messages to stderr. The exit code is 0 for the same, 1 for different, 2 for an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
+
+from napari_image_diff.settings import Settings, describe_fields
+
+if TYPE_CHECKING:
+    from napari_image_diff.comparison import Comparison
+
+__all__ = ["main"]
+
+PROGRAM = "napari-image-diff"
+SAME, DIFFERENT, ERROR = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compare two image files as the command line asks.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit code: 0 same, 1 different, 2 error.
+
+    Examples
+    --------
+    >>> main(["before.png", "missing.png"])
+    2
+    """
+    try:
+        return _run(argv)
+    except BrokenPipeError:
+        # whoever read our stdout (`| head`) left; without this Python complains once more when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ERROR
+    except KeyboardInterrupt:
+        return _fail("stopped")
+    except MemoryError:
+        return _fail("there is not enough memory for images of this size")
+    except (OSError, TypeError, ValueError) as error:
+        return _fail(str(error))
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    paths, folder, changes = _parse(argv)
+    settings = Settings.resolve(**changes)
+    before, after = (_read_image(Path(path)) for path in paths)
+    # here and not above, so that --help and a mistyped option do not wait for numba
+    from napari_image_diff.comparison import compare
+
+    comparison = compare(before, after, settings)
+    if folder is not None:
+        from napari_image_diff.report import write_pictures
+
+        write_pictures(comparison, before, after, folder)
+    print(_describe(comparison), flush=True)
+    return DIFFERENT if comparison.changed else SAME
+
+
+def _fail(message: str) -> int:
+    print(f"{PROGRAM}: error: {' '.join(message.split())}", file=sys.stderr)
+    return ERROR
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message} (see {PROGRAM} --help)")
+
+
+def _parse(argv: Sequence[str] | None) -> tuple[tuple[str, str], str | None, dict[str, Any]]:
+    """Return the two paths, the folder for the pictures and the settings that were given."""
+    given = vars(_parser().parse_args(argv))
+    named = [given.pop("first"), given.pop("second")]
+    paths = [path for path in (given.pop("before"), given.pop("after"), *named) if path is not None]
+    if len(paths) != 2 or (None in named and any(named)):
+        raise ValueError(f"give two images: {PROGRAM} BEFORE AFTER (see {PROGRAM} --help)")
+    return (paths[0], paths[1]), given.pop("out"), given
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Compare two images: print the score (mean SSIM), the threshold and the changed regions.",
+        epilog="The exit code is 0 if no region changed, 1 if some did, 2 after an error.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("before", nargs="?", metavar="BEFORE", help="image file")
+    parser.add_argument("after", nargs="?", metavar="AFTER", help="image file")
+    parser.add_argument("-f", "--first", metavar="BEFORE", help="the same as BEFORE")
+    parser.add_argument("-s", "--second", metavar="AFTER", help="the same as AFTER")
+    parser.add_argument(
+        "--out", metavar="DIR", help="write five pictures there: the images with boxes, the difference, ..."
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
+    group = parser.add_argument_group("settings")
+    for name, (kind, metadata) in describe_fields().items():
+        _add_setting(group, name, kind, metadata)
+    return parser
+
+
+def _add_setting(group: argparse._ArgumentGroup, name: str, kind: Any, metadata: dict[str, Any]) -> None:
+    """Make one option from a field of `Settings`; an option that is not given leaves no trace in the result."""
+    default = getattr(Settings(), name)
+    text = f"{metadata['help']} Default: {default}.".replace("%", "%%")
+    option = f"--{name.replace('_', '-')}"
+    if kind is bool:
+        group.add_argument(option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
+    elif get_origin(kind) is Literal:
+        group.add_argument(option, choices=get_args(kind), default=argparse.SUPPRESS, help=text)
+    elif kind in (int, float):
+        group.add_argument(option, type=kind, metavar="NUMBER", default=argparse.SUPPRESS, help=text)
+    else:
+        group.add_argument(option, type=_number_or_word, metavar="NUMBER|WORD", default=argparse.SUPPRESS, help=text)
+
+
+def _number_or_word(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _describe(comparison: Comparison) -> str:
+    """Return what is printed: score, threshold, number of regions, table of regions."""
+    rule = comparison.resolved["threshold_rule"]
+    lines = [
+        f"score: {comparison.score}",
+        f"threshold: {comparison.threshold} ({rule})",
+        f"regions: {len(comparison.regions)}",
+    ]
+    if len(comparison.regions):
+        lines.append(comparison.regions.to_string(index=False, float_format="{:.6g}".format))
+    return "\n".join(lines)
+
+
+def _read_image(path: Path) -> Any:
+    """Return the image in a file; raise OSError with one sentence if there is none."""
+    if not path.exists():
+        raise OSError(f"{path} does not exist")
+    if path.is_dir() and path.suffix.lower() != ".zarr":
+        raise OSError(f"{path} is a folder; give an image file")
+    read = READERS.get(path.suffix.lower(), _read_by_plugins)
+    try:
+        return read(path)
+    except Exception as error:  # a reader of others may raise anything
+        raise OSError(f"cannot read {path}: {error}") from error
+
+
+def _read_tiff(path: Path) -> Any:
+    import tifffile
+
+    return tifffile.imread(path)
+
+
+def _read_png(path: Path) -> Any:
+    import cv2
+
+    return _decode(path, cv2.IMREAD_UNCHANGED)
+
+
+def _read_jpeg(path: Path) -> Any:
+    import cv2
+
+    # turned as the camera was held, as cv2.imread does; a JPEG has no alpha that these flags could drop
+    return _decode(path, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+
+
+def _decode(path: Path, flags: int) -> Any:
+    """Read with OpenCV: Pillow cuts 16-bit colour to 8 bits without a word and leaves CMYK for RGBA."""
+    import cv2
+    import numpy as np
+
+    with _silent_opencv():
+        image: Any = cv2.imdecode(np.fromfile(path, np.uint8), flags) if path.stat().st_size else None
+    if image is None:
+        raise ValueError(f"it is damaged, or not a {path.suffix[1:].upper()} file")
+    if image.ndim == 2:
+        return image
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+
+
+@contextmanager
+def _silent_opencv() -> Iterator[None]:
+    """Keep OpenCV's own warnings off stderr, where we say it in one line; its log level is of the whole process."""
+    from cv2.utils import logging
+
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(level)
+
+
+def _read_by_plugins(path: Path) -> Any:
+    """Return the first image that napari's reader plugins find in a file; needs neither Qt nor a display."""
+    import npe2
+
+    npe2.PluginManager.instance().discover()
+    for layer in npe2.read([str(path)], stack=False):
+        data, attributes, kind = (*layer, *({}, "image")[len(layer) - 1 :])
+        if kind == "image" and data is not None:
+            multiscale = attributes.get("multiscale", isinstance(data, (list, tuple)))
+            return data[0] if multiscale else data
+    raise ValueError("no image is in it")
+
+
+READERS = {".png": _read_png, ".jpg": _read_jpeg, ".jpeg": _read_jpeg, ".tif": _read_tiff, ".tiff": _read_tiff}

@@ -1,0 +1,321 @@
+"""From two arrays of any kind to a pair that the kernels accept: planes of one type, and their data range."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "Extent",
+    "Pair",
+    "Plane",
+    "check_scales",
+    "common_dtype",
+    "count_keys",
+    "find_center",
+    "full_scale",
+    "measure_extent",
+    "merge_extents",
+    "order_keys",
+    "read_plane",
+    "value_of_key",
+    "write_luma",
+]
+
+# Full scales of cameras that store 16 bits: 8, 10, 12, 14 and 16 bits.
+FULL_SCALES = (255, 1023, 4095, 16383, 65535)
+
+# One hot pixel must not decide: this share of the pixels may lie above the full scale.
+HOT_SHARE = 1e-5
+
+# The span of floats and wide integers is taken between these shares of the sorted values (percentiles 0.1 and 99.9) ...
+LOW_SHARE, HIGH_SHARE = 0.001, 0.999
+
+# ... unless all lie in [0, 1] and span more than this: then they are intensities of full scale 1.
+UNIT_SPAN = 0.25
+
+# Images of different dtype whose full scales differ by more than this factor are not on one scale.
+LARGEST_RATIO = 4
+
+# Bits of a value that are looked up at a time when its rank is sought.
+KEY_BITS = 16
+
+_compile = njit(nogil=True, error_model="numpy", cache=True)
+
+
+class Plane(NamedTuple):
+    """An image as it was given, checked but not yet converted."""
+
+    data: NDArray[Any]
+    """(H, W) or (H, W, 3 or 4), real numbers, native byte order."""
+    channels: Literal["gray", "RGB", "RGBA"]
+
+
+class Pair(NamedTuple):
+    """Two images as they are compared."""
+
+    before: NDArray[Any]
+    """(H, W) uint8, uint16, float32 or float64, C-contiguous, read-only."""
+    after: NDArray[Any]
+    """Like `before`."""
+    data_range: float
+    """SSIM's L."""
+    center: float
+    """A value near the middle of the data, the same for whole numbers of any dtype."""
+
+
+class Extent(NamedTuple):
+    """What the data range is resolved from; extents of tiles merge into that of the image."""
+
+    low: float
+    """Least finite value, infinity where there is none."""
+    high: float
+    """Greatest finite value, minus infinity where there is none."""
+    finite: int
+    """Number of finite pixels."""
+    above: tuple[int, ...]
+    """Number of pixels above each of `FULL_SCALES`, for uint16."""
+
+
+def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "none"]) -> Plane:
+    """Return `image` as an array of real numbers, and whether it is gray or colour.
+
+    Parameters
+    ----------
+    image : array-like
+        numpy, dask, zarr, xarray, memory-mapped or nested lists: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+        Masked pixels of a numpy masked array become NaN.
+    name : str
+        What to call the image in errors.
+    channels : {"auto", "last", "none"}
+        Whether a last axis is colour.
+
+    Raises
+    ------
+    TypeError
+        If the image is not an array of real numbers.
+    ValueError
+        If it is empty or its shape is not that of one image.
+    """
+    if hasattr(image, "layer_type") or type(image).__module__.startswith("napari.layers"):
+        raise TypeError(f"{name} is a napari layer; give its data, or use add_comparison for layers")
+    data = image if isinstance(image, np.ma.MaskedArray) else np.asarray(image)
+    if data.dtype.kind not in "buif":
+        raise TypeError(f"{name} is an array of {data.dtype}; give real numbers: bool, integers or floats")
+    if isinstance(data, np.ma.MaskedArray):
+        kind = np.result_type(plane_dtype(data.dtype), np.float32)
+        data = data.astype(kind).filled(np.nan)
+    if data.size == 0:
+        raise ValueError(f"{name} has shape {data.shape} and no pixels; give an image of at least 3 x 3 pixels")
+    if not data.dtype.isnative:
+        data = data.astype(data.dtype.newbyteorder("="))
+    if data.ndim == 3 and data.shape[2] == 1 and channels != "none":
+        data = data[..., 0]
+    if data.ndim == 2 and channels != "last":
+        return Plane(data, "gray")
+    if data.ndim == 3 and data.shape[2] in (3, 4) and channels != "none":
+        return Plane(data, "RGB" if data.shape[2] == 3 else "RGBA")
+    if data.ndim == 2 and channels == "last":
+        return Plane(data, "gray")
+    raise ValueError(_explain_shape(name, data.shape, channels))
+
+
+def _explain_shape(name: str, shape: tuple[int, ...], channels: str) -> str:
+    wanted = "give a gray image (H, W) or a colour image (H, W, 3 or 4)"
+    if len(shape) == 3 and shape[0] in (3, 4) and shape[2] not in (3, 4):
+        return f"{name} has shape {shape}, its channels seem to come first; {wanted}: numpy.moveaxis({name}, 0, -1)"
+    if len(shape) == 3 and channels == "none" and shape[2] in (3, 4):
+        return f"{name} has shape {shape} and channels='none' says that it has no colour; say channels='last', or {wanted}"
+    if len(shape) == 3:
+        return f"{name} has shape {shape}, a stack; compare one plane of it at a time: {name}[0]"
+    return f"{name} has shape {shape}; {wanted}"
+
+
+def plane_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype, of those the kernels take, that holds the values of `dtype`."""
+    if dtype in (np.bool_, np.uint8):
+        return np.dtype(np.uint8)
+    if dtype == np.uint16:
+        return np.dtype(np.uint16)
+    return np.dtype(np.float32 if dtype in (np.int8, np.int16, np.float16, np.float32) else np.float64)
+
+
+def common_dtype(before: np.dtype[Any], after: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype of the planes of a pair: the least of those the kernels take that holds both exactly."""
+    one, other = plane_dtype(before), plane_dtype(after)
+    return one if one == other else np.dtype(np.promote_types(one, other))
+
+
+def write_luma(plane: Plane, top: int, bottom: int, target: NDArray[Any]) -> None:
+    """Write the rows `top` to `bottom` of an image as gray into those of `target` (H, W).
+
+    Notes
+    -----
+    Luma is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601). In 8 and 16 bits it is OpenCV's ``cvtColor``, which rounds
+    (9798 R + 19235 G + 3735 B + 2^14) / 2^15 down; in floats it is added in float64 from left to right. A fourth
+    channel is not used.
+    """
+    rows = plane.data[top:bottom]
+    if plane.channels == "gray":
+        target[top:bottom] = rows
+        return
+    kind = plane_dtype(rows.dtype)
+    if kind.kind == "u":
+        import cv2
+
+        code = cv2.COLOR_RGB2GRAY if plane.channels == "RGB" else cv2.COLOR_RGBA2GRAY
+        target[top:bottom] = cv2.cvtColor(np.ascontiguousarray(rows, kind), code)
+        return
+    red, green, blue = (rows[..., channel].astype(np.float64) for channel in range(3))
+    target[top:bottom] = red * 0.299 + green * 0.587 + blue * 0.114
+
+
+def measure_extent(plane: NDArray[Any], top: int, bottom: int) -> Extent:
+    """Return the extent of the rows `top` to `bottom` of a plane."""
+    rows = plane[top:bottom]
+    if rows.dtype == np.uint16:
+        return Extent(0.0, 65535.0, rows.size, _count_above(rows, FULL_SCALES))
+    if rows.dtype == np.uint8:
+        return Extent(0.0, 255.0, rows.size, ())
+    return Extent(*_measure_floats(rows), ())
+
+
+def merge_extents(extents: list[Extent]) -> Extent:
+    """Return the extent of all pixels of `extents`."""
+    above = tuple(sum(counts) for counts in zip(*(extent.above for extent in extents), strict=True))
+    low, high = min(extent.low for extent in extents), max(extent.high for extent in extents)
+    return Extent(low, high, sum(extent.finite for extent in extents), above)
+
+
+def full_scale(dtype: np.dtype[Any], extent: Extent) -> float | None:
+    """Return the data range that `dtype`, the images' own, and `extent` settle; None where ranks are needed.
+
+    255 for uint8, 1 for bool; for uint16 the least of 255, 1023, 4095, 16383 and 65535 that holds all but 0.001 % of
+    the pixels; for the rest 1, if the values lie in [0, 1] and span more than 0.25 or do not span anything.
+    """
+    if dtype == np.bool_:
+        return 1.0
+    if dtype == np.uint8:
+        return 255.0
+    if dtype == np.uint16:
+        allowed = HOT_SHARE * extent.finite
+        return float(next(scale for scale, above in zip(FULL_SCALES, extent.above, strict=True) if above <= allowed))
+    if extent.high <= extent.low:
+        return 1.0
+    if extent.low >= 0 and extent.high <= 1 and extent.high - extent.low > UNIT_SPAN:
+        return 1.0
+    return None
+
+
+def check_scales(before: np.dtype[Any], after: np.dtype[Any], extents: tuple[Extent, Extent]) -> None:
+    """Raise ValueError where two images of different dtype are plainly not on one scale (0 to 255 and 0 to 1, say)."""
+    scales = [_nominal_scale(dtype, extent) for dtype, extent in zip((before, after), extents, strict=True)]
+    if any(scale is None for scale in scales):
+        return
+    low, high = sorted(scale for scale in scales if scale is not None)
+    if high > LARGEST_RATIO * low:
+        raise ValueError(
+            f"before is {before} on a scale of 0 to {scales[0]:g} and after is {after} on a scale of 0 to "
+            f"{scales[1]:g}; values are compared as they are, so bring both to one scale, or give data_range"
+        )
+
+
+def _nominal_scale(dtype: np.dtype[Any], extent: Extent) -> float | None:
+    """Return the full scale that an image alone seems to have; None for a constant one of no certain scale."""
+    if dtype.kind in "bu" and dtype.itemsize <= 2:
+        return full_scale(dtype, extent)
+    if extent.high <= extent.low:
+        return None
+    if extent.low >= 0 and extent.high <= 1:
+        return 1.0
+    largest = max(abs(extent.low), abs(extent.high))
+    return next((float(scale) for scale in FULL_SCALES if scale >= largest), largest)
+
+
+def find_center(before: NDArray[Any], after: NDArray[Any], data_range: float) -> float:
+    """Return the median of a grid of pixels, rounded to a power of two not above `data_range`.
+
+    It is subtracted before squares are summed. As a multiple of that power it leaves whole numbers whole, so that
+    the sums of whole numbers stay exact.
+    """
+    samples = []
+    for plane in (before, after):
+        steps = [max(1, size // 64) for size in plane.shape]
+        values = plane[:: steps[0], :: steps[1]].astype(np.float64).ravel()
+        samples.append(values[np.isfinite(values)])
+    values = np.concatenate(samples)
+    if not values.size:
+        return 0.0
+    grain = 2.0 ** math.floor(math.log2(data_range))
+    return float(grain * np.round(np.median(values) / grain))
+
+
+def order_keys(plane: NDArray[Any]) -> NDArray[Any]:
+    """Return the bits of a float plane as unsigned integers (a view), as `count_keys` takes them."""
+    return plane.view(np.uint32 if plane.dtype.itemsize == 4 else np.uint64)
+
+
+@_compile
+def count_keys(bits, top, bottom, shift, prefixes):  # type: ignore[no-untyped-def]
+    """Return, for each prefix, how many finite pixels have keys of that prefix, by their next `KEY_BITS` bits.
+
+    The key of a float is its bits, turned so that keys sort as the floats do. The prefix of a key is what stands left
+    of the `KEY_BITS` bits that begin at `shift`.
+    """
+    width = bits.itemsize * 8
+    sign = bits.dtype.type(1) << bits.dtype.type(width - 1)
+    infinity = bits.dtype.type(0x7F800000 if width == 32 else 0x7FF0000000000000)
+    counts = np.zeros((prefixes.size, 1 << KEY_BITS), np.int64)
+    for i in range(top, bottom):
+        row = bits[i]
+        for j in range(row.size):
+            value = row[j]
+            if value & infinity == infinity:
+                continue
+            key = np.uint64(value ^ (sign | (sign - bits.dtype.type(1)))) if value & sign else np.uint64(value | sign)
+            head = key >> np.uint64(shift)
+            for k in range(prefixes.size):
+                if head >> np.uint64(KEY_BITS) == prefixes[k]:
+                    counts[k, head & np.uint64((1 << KEY_BITS) - 1)] += 1
+    return counts
+
+
+def value_of_key(key: int, dtype: np.dtype[Any]) -> float:
+    """Return the float whose key is `key`."""
+    width = dtype.itemsize * 8
+    sign = 1 << (width - 1)
+    bits = key ^ sign if key & sign else key ^ (2 * sign - 1)
+    return float(np.array(bits, np.uint32 if width == 32 else np.uint64).view(dtype))
+
+
+@_compile
+def _count_above(rows, scales):  # type: ignore[no-untyped-def]
+    a, b, c, d = scales[0], scales[1], scales[2], scales[3]
+    above_a, above_b, above_c, above_d = 0, 0, 0, 0
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        for j in range(row.size):
+            above_a += row[j] > a
+            above_b += row[j] > b
+            above_c += row[j] > c
+            above_d += row[j] > d
+    return above_a, above_b, above_c, above_d, 0
+
+
+@_compile
+def _measure_floats(rows):  # type: ignore[no-untyped-def]
+    low, high = np.inf, -np.inf
+    finite = 0
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        for j in range(row.size):
+            value = float(row[j])
+            if math.isfinite(value):
+                low = min(low, value)
+                high = max(high, value)
+                finite += 1
+    return low, high, finite

@@ -1,0 +1,410 @@
+"""From the difference to filled, numbered regions: the runs of each tile, their union, labels and table.
+
+A *run* is a stretch of neighbouring pixels in one row that differ. Runs are found tile by tile and put one after the
+other; holes and connections are worked out on the runs alone, so that the result cannot depend on the tiles.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "MEAN_UNIT",
+    "Quantity",
+    "Regions",
+    "Runs",
+    "find_runs",
+    "join_runs",
+    "make_quantity",
+    "make_regions",
+    "make_table",
+    "measure_tile",
+    "paint_tile",
+]
+
+_compile = njit(nogil=True, error_model="numpy", cache=True)
+
+# Intensities are summed as integers of this share of the data range, differences of this share of 1: exact, and so
+# independent of the tiles.
+MEAN_UNIT = 2.0**-24
+
+# Pixels of a row that are passed over at once where nothing begins or ends.
+BLOCK = 128
+
+
+class Runs(NamedTuple):
+    """The runs of consecutive rows."""
+
+    offsets: NDArray[np.int64]
+    """(rows + 1,): runs ``offsets[i]`` to ``offsets[i + 1]`` lie in row i."""
+    starts: NDArray[np.int32]
+    """First column of each run."""
+    stops: NDArray[np.int32]
+    """Column after the last of each run."""
+    open: NDArray[np.bool_]
+    """(runs + rows,): whether the gap before each run, and at the end of each row, has a pixel that is not valid."""
+
+
+class Regions(NamedTuple):
+    """The filled runs of an image, the region that each belongs to, and what is known of each region."""
+
+    runs: Runs
+    """Filled, so gaps are never inside a region; `open` is empty."""
+    labels: NDArray[np.int32]
+    """Region of each run: 1 to N in raster order of the first pixel, 0 where the region was dropped."""
+    boxes: NDArray[np.int64]
+    """(N, 4): min_row, min_col, max_row, max_col, half-open."""
+    area: NDArray[np.int64]
+    """(N,): pixels."""
+    contour_area: NDArray[np.float64]
+    """(N,): area of the polygon through the middles of the outer pixels, as ``cv2.contourArea`` gives it."""
+    centroids: NDArray[np.float64]
+    """(N, 2): row, column."""
+
+
+def find_runs(difference: NDArray[np.float32], threshold: float) -> Runs:
+    """Return the runs of pixels whose difference, as float64, is greater than `threshold`; NaN is never."""
+    return Runs(*_find_runs(difference, _largest_below(threshold)))
+
+
+def _largest_below(threshold: float) -> np.float32:
+    """Return the float32 t for which ``d > t`` equals ``float64(d) > threshold`` for every float32 d."""
+    rounded = np.float32(threshold)
+    return rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf))
+
+
+def join_runs(tiles: list[Runs]) -> Runs:
+    """Return the runs of tiles that follow each other from top to bottom as those of one image."""
+    if len(tiles) == 1:
+        return tiles[0]
+    bases = np.cumsum([0] + [tile.starts.size for tile in tiles])
+    offsets = [tile.offsets[:-1] + base for tile, base in zip(tiles, bases, strict=False)]
+    return Runs(
+        np.concatenate([*offsets, bases[-1:]]),
+        np.concatenate([tile.starts for tile in tiles]),
+        np.concatenate([tile.stops for tile in tiles]),
+        np.concatenate([tile.open for tile in tiles]),
+    )
+
+
+def make_regions(runs: Runs, width: int, min_area: float) -> Regions:
+    """Fill holes, connect runs into regions, drop the small ones and number the rest.
+
+    Parameters
+    ----------
+    runs : Runs
+        Of a whole image.
+    width : int
+        Columns of the image.
+    min_area : float
+        A region is kept when its contour area is greater; a negative number keeps all.
+
+    Returns
+    -------
+    Regions
+        Filled regions are connected over edges and corners (8 neighbours). A hole is background, connected over
+        edges (4 neighbours), that reaches neither the image's border nor a pixel that is not valid.
+
+    Notes
+    -----
+    These are the external contours of ``cv2.findContours``, filled: holes, and what lies in them, belong to the
+    region around. The contour area is n4 + n3 / 2, with n4 and n3 the numbers of 2 x 2 blocks that have 4 and 3
+    pixels in the region (Pick's theorem on the polygon through the pixels' middles).
+    """
+    filled = Runs(*_fill_holes(*runs, width), runs.open[:0])
+    parents, doubled_area = _connect(filled.offsets, filled.starts, filled.stops)
+    region_of_run, sums = _sum_regions(filled.offsets, filled.starts, filled.stops, parents, doubled_area)
+    kept = sums[:, 5] > 2 * min_area
+    numbers = np.zeros(kept.size, np.int32)
+    numbers[kept] = np.arange(1, np.count_nonzero(kept) + 1, dtype=np.int32)
+    sums = sums[kept]
+    area = sums[:, 4]
+    return Regions(
+        filled, numbers[region_of_run], sums[:, :4], area, sums[:, 5] / 2, sums[:, 6:8] / np.maximum(area, 1)[:, None]
+    )
+
+
+class Quantity(NamedTuple):
+    """An image that is measured over each region, and what was found, run by run."""
+
+    plane: NDArray[Any]
+    """(H, W) real numbers."""
+    zero: float
+    unit: float
+    """Each pixel counts as (value - zero) / unit, rounded to a whole number."""
+    sums: NDArray[np.int64]
+    """(runs,)."""
+    largest: NDArray[np.float64]
+    """(runs,)."""
+
+
+def make_quantity(found: Regions, plane: NDArray[Any], span: float, zero: float = 0.0) -> Quantity:
+    """Return `plane`, whose values span about `span`, as a quantity still to be measured.
+
+    Whole numbers count whole; floats are rounded to 2^-24 of the power of two not above `span`.
+    """
+    unit = MEAN_UNIT * 2.0 ** math.floor(math.log2(span)) if plane.dtype.kind == "f" else 1.0
+    count = found.labels.size
+    return Quantity(plane, zero, unit, np.zeros(count, np.int64), np.zeros(count))
+
+
+def paint_tile(found: Regions, top: int, bottom: int, labels: NDArray[np.int32]) -> None:
+    """Write the rows `top` to `bottom` of `labels` (H, W): each region's number in its pixels, 0 elsewhere."""
+    runs = found.runs
+    _paint_labels(runs.offsets[top : bottom + 1], runs.starts, runs.stops, found.labels, labels[top:bottom])
+
+
+def measure_tile(found: Regions, top: int, bottom: int, quantity: Quantity) -> None:
+    """Measure a quantity over the runs of the rows `top` to `bottom`."""
+    runs = found.runs
+    _measure_runs(
+        runs.offsets[top : bottom + 1], runs.starts, runs.stops, found.labels, quantity.plane[top:bottom], *quantity[1:]
+    )
+
+
+def make_table(
+    found: Regions, difference: Quantity, before: Quantity | None = None, after: Quantity | None = None
+) -> pd.DataFrame:
+    """Return the regions as a table, a row for each, in the order of their labels."""
+    import pandas as pd
+
+    count = len(found.area)
+    columns: dict[str, NDArray[Any]] = {"label": np.arange(1, count + 1, dtype=np.int32)}
+    columns |= dict(zip(("min_row", "min_col", "max_row", "max_col"), found.boxes.T, strict=True))
+    columns |= {"area": found.area, "contour_area": found.contour_area}
+    columns |= dict(zip(("centroid_row", "centroid_col"), found.centroids.T, strict=True))
+    for name, quantity in (("difference", difference), ("before", before), ("after", after)):
+        if quantity is not None:
+            sums, largest = _sum_runs(found.labels, quantity.sums, quantity.largest, count)
+            columns[f"{name}_mean"] = sums / np.maximum(found.area, 1) * quantity.unit + quantity.zero
+            if name == "difference":
+                columns["difference_max"] = largest
+    return pd.DataFrame(columns)
+
+
+@_compile
+def _paint_labels(offsets, starts, stops, run_labels, labels):  # type: ignore[no-untyped-def]
+    for row in range(labels.shape[0]):
+        line = labels[row]
+        line[:] = 0
+        for run in range(offsets[row], offsets[row + 1]):
+            line[starts[run] : stops[run]] = run_labels[run]
+
+
+@_compile
+def _measure_runs(offsets, starts, stops, run_labels, values, zero, unit, sums, largest):  # type: ignore[no-untyped-def]
+    scale = 1.0 / unit
+    for row in range(values.shape[0]):
+        for run in range(offsets[row], offsets[row + 1]):
+            if run_labels[run] == 0:
+                continue
+            line = values[row, starts[run] : stops[run]]
+            total = 0.0
+            greatest = line[0]
+            for j in range(line.size):
+                total += math.floor((float(line[j]) - zero) * scale + 0.5)
+                greatest = max(greatest, line[j])
+            sums[run] = np.int64(total)
+            largest[run] = greatest
+
+
+@_compile
+def _sum_runs(run_labels, sums, largest, count):  # type: ignore[no-untyped-def]
+    totals = np.zeros(count, np.int64)
+    greatest = np.full(count, -np.inf)
+    for run in range(run_labels.size):
+        region = run_labels[run] - 1
+        if region >= 0:
+            totals[region] += sums[run]
+            greatest[region] = max(greatest[region], largest[run])
+    return totals, greatest
+
+
+@_compile
+def _find_runs(difference, threshold):  # type: ignore[no-untyped-def]
+    height, width = difference.shape
+    offsets = np.empty(height + 1, np.int64)
+    offsets[0] = 0
+    starts = np.empty(1024, np.int32)
+    stops = np.empty(1024, np.int32)
+    open_gaps = np.zeros(1024 + height, np.bool_)
+    count = 0
+    for row in range(height):
+        values = difference[row]
+        if count + width // 2 + 1 > starts.size:
+            size = 2 * starts.size + width
+            starts = _grown(starts, size)
+            stops = _grown(stops, size)
+            open_gaps = _grown(open_gaps, size + height)
+        open_gaps[count + row] = False
+        inside = False
+        for left in range(0, width, BLOCK):
+            block = values[left : left + BLOCK]
+            over_pixels = 0
+            invalid_pixels = 0
+            for j in range(block.size):
+                over_pixels += block[j] > threshold
+                invalid_pixels += block[j] != block[j]
+            if invalid_pixels == 0 and over_pixels == (block.size if inside else 0):
+                continue
+            for j in range(block.size):
+                over = block[j] > threshold
+                if over and not inside:
+                    starts[count] = left + j
+                elif inside and not over:
+                    stops[count] = left + j
+                    count += 1
+                    open_gaps[count + row] = False
+                if block[j] != block[j]:
+                    open_gaps[count + row] = True
+                inside = over
+        if inside:
+            stops[count] = width
+            count += 1
+            open_gaps[count + row] = False
+        offsets[row + 1] = count
+    return offsets, starts[:count].copy(), stops[:count].copy(), open_gaps[: count + height].copy()
+
+
+@_compile
+def _grown(array, size):  # type: ignore[no-untyped-def]
+    longer = np.empty(size, array.dtype)
+    longer[: array.size] = array
+    return longer
+
+
+@_compile
+def _find(parents, node):  # type: ignore[no-untyped-def]
+    """Return the root of `node`, halving the path to it."""
+    while parents[node] != node:
+        parents[node] = parents[parents[node]]
+        node = parents[node]
+    return node
+
+
+@_compile
+def _unite(parents, one, other):  # type: ignore[no-untyped-def]
+    """Join two sets; the smaller number becomes the root, so that a root is the first of its set."""
+    one, other = _find(parents, one), _find(parents, other)
+    if one < other:
+        parents[other] = one
+    else:
+        parents[one] = other
+
+
+@_compile
+def _fill_holes(offsets, starts, stops, open_gaps, width):  # type: ignore[no-untyped-def]
+    """Return offsets, starts and stops of the runs with the gaps that are holes closed.
+
+    Gap g of row i, before its run g, has node 1 + offsets[i] + i + g; node 0 is the world outside.
+    """
+    height = offsets.size - 1
+    parents = np.arange(1 + starts.size + height)
+    for row in range(height):
+        begin, end = offsets[row], offsets[row + 1]
+        node = 1 + begin + row
+        for gap in range(end - begin + 1):
+            at_side = (gap == 0 and (begin == end or starts[begin] > 0)) or (gap == end - begin and stops[end - 1] < width)
+            if at_side or open_gaps[node - 1 + gap] or row == 0 or row == height - 1:
+                _unite(parents, 0, node + gap)
+        if row == 0:
+            continue
+        upper, lower = offsets[row - 1], begin
+        while upper <= begin and lower <= end:
+            upper_start = stops[upper - 1] if upper > offsets[row - 1] else 0
+            upper_stop = starts[upper] if upper < begin else width
+            lower_start = stops[lower - 1] if lower > begin else 0
+            lower_stop = starts[lower] if lower < end else width
+            if max(upper_start, lower_start) < min(upper_stop, lower_stop):
+                _unite(parents, upper + row, lower + row + 1)
+            if upper_stop < lower_stop:
+                upper += 1
+            else:
+                lower += 1
+    new_offsets = np.empty_like(offsets)
+    new_offsets[0] = 0
+    new_starts = np.empty_like(starts)
+    new_stops = np.empty_like(stops)
+    count = 0
+    for row in range(height):
+        for run in range(offsets[row], offsets[row + 1]):
+            hole = run > offsets[row] and _find(parents, 1 + run + row) != 0
+            if hole:
+                new_stops[count - 1] = stops[run]
+            else:
+                new_starts[count] = starts[run]
+                new_stops[count] = stops[run]
+                count += 1
+        new_offsets[row + 1] = count
+    return new_offsets, new_starts[:count].copy(), new_stops[:count].copy()
+
+
+@_compile
+def _connect(offsets, starts, stops):  # type: ignore[no-untyped-def]
+    """Return the parents of the runs united over edges and corners, and each run's share of twice the contour area."""
+    parents = np.arange(starts.size)
+    doubled_area = np.zeros(starts.size, np.int64)
+    for row in range(1, offsets.size - 1):
+        upper, lower = offsets[row - 1], offsets[row]
+        while upper < offsets[row] and lower < offsets[row + 1]:
+            if starts[upper] <= stops[lower] and starts[lower] <= stops[upper]:
+                _unite(parents, upper, lower)
+                doubled_area[lower] += _doubled_area(starts[upper], stops[upper], starts[lower], stops[lower])
+            if stops[upper] < stops[lower]:
+                upper += 1
+            else:
+                lower += 1
+    return parents, doubled_area
+
+
+@_compile
+def _doubled_area(start, stop, other_start, other_stop):  # type: ignore[no-untyped-def]
+    """Return 2 n4 + n3 of the 2 x 2 blocks between two runs in neighbouring rows.
+
+    Runs of one row have a gap between them, so that a pair of neighbours in a row never touches two runs of the other.
+    """
+    both = max(0, min(stop, other_stop) - max(start, other_start) - 1)
+    touched = max(0, min(stop, other_stop + 1) - max(start, other_start - 1) - 1)
+    other_touched = max(0, min(stop + 1, other_stop) - max(start - 1, other_start) - 1)
+    return 2 * both + (touched - both) + (other_touched - both)
+
+
+@_compile
+def _sum_regions(offsets, starts, stops, parents, doubled_area):  # type: ignore[no-untyped-def]
+    """Return the region of each run, from 0 in raster order, and the sums over each.
+
+    Sums are min_row, min_col, max_row, max_col, pixels, doubled contour area, sum of rows, sum of columns.
+    """
+    regions = np.empty(starts.size, np.int64)
+    count = 0
+    for run in range(starts.size):
+        root = _find(parents, run)
+        if root == run:
+            regions[run] = count
+            count += 1
+        else:
+            regions[run] = regions[root]
+    sums = np.zeros((count, 8), np.int64)
+    sums[:, 0] = offsets.size
+    sums[:, 1] = np.iinfo(np.int64).max
+    for row in range(offsets.size - 1):
+        for run in range(offsets[row], offsets[row + 1]):
+            region = sums[regions[run]]
+            start, stop = np.int64(starts[run]), np.int64(stops[run])
+            region[0] = min(region[0], row)
+            region[1] = min(region[1], start)
+            region[2] = row + 1
+            region[3] = max(region[3], stop)
+            region[4] += stop - start
+            region[5] += doubled_area[run]
+            region[6] += row * (stop - start)
+            region[7] += (start + stop - 1) * (stop - start) // 2
+    return regions, sums

@@ -1,0 +1,222 @@
+"""Every parameter of a comparison, written once: default, bounds, unit and help text.
+
+The form in the dock, the options of the command line, the record in a result and the table in the docs
+are made from :class:`Settings`; nothing else holds a default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+__all__ = ["Settings", "describe_fields"]
+
+# 2 N^2 max^2, with N the pixels of the window, must stay below 2^63 for 16-bit images: that holds up to 181 x 181.
+LARGEST_WIN_SIZE = 181
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All parameters of a comparison; immutable, hashable and comparable.
+
+    ``Settings()`` equals ``Settings.classic()``. Change single fields with keyword arguments of
+    :func:`~napari_image_diff.compare` or with :func:`dataclasses.replace`.
+
+    Raises
+    ------
+    TypeError
+        If a value is of the wrong kind.
+    ValueError
+        If a value is out of its bounds or not one of the words allowed.
+
+    Examples
+    --------
+    >>> Settings(threshold=0.2).threshold
+    0.2
+    """
+
+    threshold: Annotated[
+        Literal["otsu"] | float,
+        {
+            "label": "Threshold",
+            "min": 0.0,
+            "max": 2.0,
+            "step": 0.001,
+            "unit": "1 - SSIM",
+            "help": "A pixel differs where the difference (1 - SSIM, 0 to 2) is greater than this number. "
+            "'otsu' finds the number from the histogram of the difference.",
+        },
+    ] = "otsu"
+    min_area: Annotated[
+        float,
+        {
+            "label": "Minimum area",
+            "min": -1.0,
+            "max": 1e9,
+            "step": 1.0,
+            "unit": "square pixels",
+            "help": "Regions are kept when their contour area is larger than this. "
+            "A region one pixel wide has contour area 0; a negative number keeps every region.",
+        },
+    ] = 40.0
+    window: Annotated[
+        Literal["uniform", "gaussian"],
+        {
+            "label": "Window",
+            "help": "Weights of the SSIM window: 'uniform' weighs all pixels of a square alike, "
+            "'gaussian' is that of Wang et al. (2004).",
+        },
+    ] = "uniform"
+    win_size: Annotated[
+        int,
+        {
+            "label": "Window size",
+            "min": 3,
+            "max": LARGEST_WIN_SIZE,
+            "step": 2,
+            "unit": "pixels",
+            "help": "Side of the uniform window, an odd number. A larger window is calmer on noise and coarser in place. "
+            "The Gaussian window takes its size from sigma.",
+        },
+    ] = 7
+    sigma: Annotated[
+        float,
+        {
+            "label": "Sigma",
+            "min": 0.3,
+            "max": 25.0,
+            "step": 0.1,
+            "unit": "pixels",
+            "help": "Standard deviation of the Gaussian window, which is cut at 3.5 sigma. Not used by the uniform window.",
+        },
+    ] = 1.5
+    use_sample_covariance: Annotated[
+        bool,
+        {
+            "label": "Sample covariance",
+            "help": "Divide variances by N - 1 (scikit-image's default) instead of N (Wang et al.).",
+        },
+    ] = True
+    data_range: Annotated[
+        float,
+        {
+            "label": "Data range",
+            "min": 0.0,
+            "max": 1e300,
+            "step": 1.0,
+            "unit": "intensity",
+            "help": "Span of the intensities, SSIM's L. 0 resolves it from the two images: 255 for 8 bits, "
+            "the fitting one of 255, 1023, 4095, 16383, 65535 for 16 bits, the span of the values for the rest.",
+        },
+    ] = 0.0
+    channels: Annotated[
+        Literal["auto", "last", "none"],
+        {
+            "label": "Channels",
+            "help": "Where colour is in an array: 'last' is a last axis of 3 (RGB) or 4 (RGBA), 'none' is no colour, "
+            "'auto' takes a last axis of 3 or 4 in a 3-D array as colour. Layers know by themselves.",
+        },
+    ] = "auto"
+
+    def __post_init__(self) -> None:
+        for name, (kind, metadata) in describe_fields().items():
+            object.__setattr__(self, name, _checked(name, getattr(self, name), kind, metadata))
+        if self.win_size % 2 == 0:
+            raise ValueError(
+                f"win_size is {self.win_size}, which is even; give an odd number, such as {self.win_size + 1}, "
+                "so that the window has a middle"
+            )
+
+    @classmethod
+    def classic(cls, **changes: Any) -> Settings:
+        """Return the settings of the two classic recipes: uniform 7 x 7 window, Otsu, area over 40.
+
+        With ``min_area=-1`` they are those of the PyImageSearch tutorial (2017), as they stand those of the
+        StackOverflow answer "Extract differences between two images".
+        """
+        return cls(**changes)
+
+    @classmethod
+    def wang2004(cls, **changes: Any) -> Settings:
+        """Return the window of Wang et al. (2004): Gaussian, sigma 1.5, population covariance.
+
+        References
+        ----------
+        Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli: Image quality assessment: from error visibility
+        to structural similarity. IEEE Transactions on Image Processing 13(4), 2004. doi:10.1109/TIP.2003.819861
+        """
+        return cls(**{"window": "gaussian", "sigma": 1.5, "use_sample_covariance": False, **changes})
+
+    @classmethod
+    def resolve(cls, settings: Settings | Mapping[str, Any] | None = None, **changes: Any) -> Settings:
+        """Return `settings` (the defaults for None, a mapping of fields is accepted) with `changes` applied."""
+        if settings is None:
+            settings = cls()
+        elif isinstance(settings, Mapping):
+            changes, settings = {**settings, **changes}, cls()
+        elif not isinstance(settings, cls):
+            raise TypeError(f"settings is a {type(settings).__name__}; give a Settings, a dict of its fields, or None")
+        unknown = changes.keys() - describe_fields().keys()
+        if unknown:
+            raise TypeError(
+                f"no such setting: {', '.join(sorted(unknown))}; the settings are {', '.join(describe_fields())}"
+            )
+        return dataclasses.replace(settings, **changes)
+
+
+_described: dict[str, tuple[Any, dict[str, Any]]] = {}
+
+
+def describe_fields() -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Return ``{field: (type, metadata)}`` of `Settings`, in order.
+
+    The metadata have ``label`` and ``help``, and for numbers ``min``, ``max``, ``step`` (all inclusive) and ``unit``.
+    """
+    if not _described:
+        for name, hint in get_type_hints(Settings, include_extras=True).items():
+            kind, metadata = get_args(hint)
+            _described[name] = (kind, metadata)
+    return _described
+
+
+def _checked(name: str, value: Any, kind: Any, metadata: Mapping[str, Any]) -> Any:
+    """Return `value` as the plain Python type of its field, or raise."""
+    words = _words(kind)
+    if kind is bool:
+        if not isinstance(value, (bool, numbers.Integral)) and type(value).__name__ != "bool":
+            raise TypeError(f"{name} is {value!r}; give True or False")
+        return bool(value)
+    if isinstance(value, str) and words:
+        if value not in words:
+            raise ValueError(f"{name} is {value!r}; give {_choices(words, kind)}")
+        return value
+    numeric = kind in (int, float) or float in get_args(kind)
+    if not numeric or isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} is {value!r}; give {_choices(words, kind)}")
+    if kind is int and value != int(value):
+        raise ValueError(f"{name} is {value!r}; give a whole number")
+    low, high = metadata["min"], metadata["max"]
+    # min_area: every negative number means the same, and infinity drops everything; neither is an error
+    if math.isnan(value) or (value < low and name != "min_area") or (value > high and name != "min_area"):
+        raise ValueError(f"{name} is {value!r}; give a number from {low:g} to {high:g}")
+    return int(value) if kind is int else float(value)
+
+
+def _words(kind: Any) -> tuple[str, ...]:
+    """Return the words that a field of this type may be."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(word for part in get_args(kind) for word in _words(part))
+
+
+def _choices(words: tuple[str, ...], kind: Any) -> str:
+    """Say in an error what is wanted."""
+    wanted = [repr(word) for word in words]
+    if kind is int:
+        wanted.append("a whole number")
+    elif kind is float or float in get_args(kind):
+        wanted.append("a number")
+    return " or ".join(wanted)

@@ -1,0 +1,485 @@
+"""The structural similarity (SSIM) of one tile of two images.
+
+Every function gives the same bits whatever the tile: a value depends on the pixels of its window alone, never on
+where a tile begins. Integer images are summed in integers (or in floats that hold them exactly), where running sums
+lose nothing. Float images have no running sums: each window is added in one fixed order.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+__all__ = ["SCORE_UNIT", "TileScore", "Window", "make_window", "measure_tile"]
+
+# The constants K1 and K2 of Wang et al. (2004), as in scikit-image.
+K1 = 0.01
+K2 = 0.03
+
+# scikit-image cuts its Gaussian at this many standard deviations: 11 taps at sigma 1.5, as in Wang et al.
+GAUSSIAN_REACH = 3.5
+
+# Scores are summed as integers of this unit, so that the sum does not depend on the order of the tiles.
+SCORE_UNIT = 2.0**-30
+
+# Columns worked on at a time, so that the rows of sums stay in the processor's nearer caches.
+STRIP = 2048
+FLOAT_STRIP = 512
+
+# Without error_model="numpy" each division checks for zero and nothing is vectorised.
+_compile = njit(nogil=True, error_model="numpy", cache=True)
+
+
+class Window(NamedTuple):
+    """The weights of SSIM's window and the constants that go with them."""
+
+    size: int
+    """Side in pixels, odd."""
+    taps: NDArray[np.float64]
+    """Weights along one axis, shape (size,); empty for the uniform window, whose pixels count 1 each."""
+    c1: float
+    """(K1 data_range)^2."""
+    c2: float
+    """(K2 data_range)^2."""
+    ddof: float
+    """With n the sum of the weights, covariances are divided by n - ddof."""
+
+
+class TileScore(NamedTuple):
+    """The sum of SSIM over the pixels of a tile that count for the score."""
+
+    total: int
+    """In units of `SCORE_UNIT`."""
+    count: int
+
+
+def make_window(
+    kind: Literal["uniform", "gaussian"], win_size: int, sigma: float, use_sample_covariance: bool, data_range: float
+) -> Window:
+    """Return the window for the given settings; `win_size` is that of the uniform one, `sigma` shapes the Gaussian."""
+    taps = np.empty(0)
+    if kind == "gaussian":
+        radius = int(GAUSSIAN_REACH * sigma + 0.5)
+        win_size = 2 * radius + 1
+        taps = np.exp(-0.5 / sigma**2 * np.arange(-radius, radius + 1) ** 2)
+        taps /= taps.sum()
+    weight = 1.0 if kind == "gaussian" else float(win_size**2)
+    ddof = weight / win_size**2 if use_sample_covariance else 0.0
+    return Window(win_size, taps, (K1 * data_range) ** 2, (K2 * data_range) ** 2, ddof)
+
+
+def measure_tile(
+    before: NDArray[Any],
+    after: NDArray[Any],
+    difference: NDArray[np.float32],
+    top: int,
+    bottom: int,
+    window: Window,
+    center: float = 0.0,
+) -> TileScore:
+    """Write 1 - SSIM of the rows `top` to `bottom` (half-open) into `difference` and return their score.
+
+    Parameters
+    ----------
+    before, after : (H, W) C-contiguous arrays of one dtype: uint8, uint16, float32 or float64
+        The whole images: rows around the tile are read. A float pixel that is not finite in either image is left
+        out of every window; where it lies, and where less than half of a window is left, the difference is NaN.
+    difference : (H, W) float32
+        0 = same, 2 = opposite.
+    top, bottom : int
+        Rows of the tile.
+    window : Window
+        No larger than the image.
+    center : float
+        Subtracted from float images before squaring, against cancellation; any value near the middle of the data.
+
+    Returns
+    -------
+    TileScore
+        Over the tile's pixels that are half a window away from the image's border.
+
+    Notes
+    -----
+    With Sx, Sy, Sxx, Syy, Sxy the weighted sums over a window and n the sum of its weights, SSIM is ::
+
+        (2 Sx Sy + n^2 C1) (2 (n Sxy - Sx Sy) + n (n - ddof) C2)
+        ----------------------------------------------------------------------------
+        (Sx^2 + Sy^2 + n^2 C1) (n (Sxx + Syy) - Sx^2 - Sy^2 + n (n - ddof) C2)
+
+    which is eq. 13 of Wang et al. (2004), both sides multiplied by n^3 (n - ddof). All but C1 and C2 are integers
+    for integer images, so that only the last line is rounded. Borders are mirrored with the edge pixel repeated, as
+    scikit-image's ``mode="reflect"`` does.
+    """
+    size, taps, c1, c2, ddof = window
+    width = before.shape[1]
+    if before.dtype.kind == "u" and not taps.size:
+        columns = np.empty((4, min(STRIP, width) + size - 1), _exact_dtype(before.dtype, size))
+        total = _measure_integers(before, after, difference, top, bottom, columns, size, c1, c2, ddof)
+        dropped = 0
+    else:
+        levels = 1 if taps.size else size.bit_length() - 1
+        ring = np.empty((levels, size, 5, min(FLOAT_STRIP, width) + size - 1))
+        halo = slice(max(top - size // 2, 0), bottom + size // 2)
+        masked = before.dtype.kind == "f" and not (_all_finite(before[halo]) and _all_finite(after[halo]))
+        total, dropped = _measure_floats(
+            before, after, difference, top, bottom, ring, taps, size, c1, c2, ddof, float(center), masked
+        )
+    rows = min(bottom, before.shape[0] - size // 2) - max(top, size // 2)
+    return TileScore(total, max(rows, 0) * (width - size + 1) - dropped)
+
+
+def _exact_dtype(dtype: np.dtype[Any], size: int) -> type[np.number[Any]]:
+    """Return the fastest type that holds 2 N^2 max^2, the largest number of the formula, exactly."""
+    largest = 2 * size**4 * int(np.iinfo(dtype).max) ** 2
+    if largest < 2**31:
+        return np.int32
+    return np.float64 if largest < 2**53 else np.int64
+
+
+@_compile
+def _measure_integers(before, after, difference, top, bottom, columns, size, c1, c2, ddof):  # type: ignore[no-untyped-def]
+    """Measure a tile of integers: running sums down the columns, then window sums along the row."""
+    height, width = before.shape
+    number = columns.dtype.type
+    radius = size // 2
+    strip = columns.shape[1] - 2 * radius
+    windows = np.empty_like(columns)
+    part = np.empty_like(columns[0])
+    score = np.empty(strip)
+    unused = np.empty(strip)
+    weight = float(size * size)
+    total = 0
+    for left in range(0, width, strip):
+        right = min(left + strip, width)
+        start = max(left - radius, 0)
+        stop = min(right + radius, width)
+        count = stop - start
+        first = start - (left - radius)
+        columns[:] = 0
+        score[:] = 0
+        column_x = columns[0, first : first + count]
+        column_y = columns[1, first : first + count]
+        column_q = columns[2, first : first + count]
+        column_p = columns[3, first : first + count]
+        for row in range(top - radius, top + radius):
+            x_row = before[_mirror(row, height), start:stop]
+            y_row = after[_mirror(row, height), start:stop]
+            for j in range(count):
+                x, y = number(x_row[j]), number(y_row[j])
+                column_x[j] += x
+                column_y[j] += y
+                column_q[j] += x * x + y * y
+                column_p[j] += x * y
+        for row in range(top, bottom):
+            x_row = before[_mirror(row + radius, height), start:stop]
+            y_row = after[_mirror(row + radius, height), start:stop]
+            if row == top:
+                for j in range(count):
+                    x, y = number(x_row[j]), number(y_row[j])
+                    column_x[j] += x
+                    column_y[j] += y
+                    column_q[j] += x * x + y * y
+                    column_p[j] += x * y
+            else:
+                x_old = before[_mirror(row - radius - 1, height), start:stop]
+                y_old = after[_mirror(row - radius - 1, height), start:stop]
+                for j in range(count):
+                    x, y, u, v = number(x_row[j]), number(y_row[j]), number(x_old[j]), number(y_old[j])
+                    column_x[j] += x - u
+                    column_y[j] += y - v
+                    column_q[j] += (x * x + y * y) - (u * u + v * v)
+                    column_p[j] += x * y - u * v
+            for q in range(4):
+                _mirror_ends(columns[q], radius, right - left, left == 0, right == width)
+                _add_windows(columns[q], windows[q], right - left, size, part)
+            scores = score if radius <= row < height - radius else unused
+            _finish_integers(windows, difference[row, left:right], scores, weight, c1, c2, ddof)
+        total += _interior_total(score, left, right, radius, width)
+    return total
+
+
+@_compile
+def _measure_floats(  # type: ignore[no-untyped-def]
+    before, after, difference, top, bottom, ring, taps, size, c1, c2, ddof, center, masked
+):
+    """Measure a tile of floats: every window is added in the same order, down the columns, then along the row.
+
+    `ring` holds the latest rows of the images' moments, and of their sums over fewer rows than a window has.
+    """
+    height, width = before.shape
+    radius = size // 2
+    strip = ring.shape[3] - 2 * radius
+    columns = np.empty(ring.shape[2:])
+    windows = np.empty_like(columns)
+    part = np.empty_like(columns[0])
+    score = np.empty(strip)
+    unused = np.empty(strip)
+    weight = _full_weight(taps, size)
+    moments = 5 if masked else 4
+    total = 0
+    dropped = 0
+    for left in range(0, width, strip):
+        right = min(left + strip, width)
+        start = max(left - radius, 0)
+        stop = min(right + radius, width)
+        first = start - (left - radius)
+        last = first + stop - start
+        score[:] = 0
+        for newest in range(top - radius, bottom + radius):
+            x_row = before[_mirror(newest, height), start:stop]
+            y_row = after[_mirror(newest, height), start:stop]
+            _load_moments(x_row, y_row, center, masked, ring[0, newest % size], first)
+            row = newest - radius
+            for m in range(moments):
+                if taps.size:
+                    if row >= top:
+                        _weigh_rows(ring, m, row, first, last, taps, columns[m])
+                else:
+                    _add_rows(ring, m, newest, newest - top + radius + 1, first, last, size, columns[m])
+            if row < top:
+                continue
+            for m in range(moments):
+                _mirror_ends(columns[m], radius, right - left, left == 0, right == width)
+                if taps.size:
+                    _weigh_windows(columns[m], windows[m], right - left, taps)
+                else:
+                    _add_windows(columns[m], windows[m], right - left, size, part)
+            target = difference[row, left:right]
+            counted = radius <= row < height - radius
+            scores = score if counted else unused
+            if masked:
+                x_row, y_row = before[row, left:right], after[row, left:right]
+                _finish_masked(windows, target, scores, x_row, y_row, weight, c1, c2, ddof, center)
+                if counted:
+                    for j in range(max(left, radius), min(right, width - radius)):
+                        dropped += math.isnan(difference[row, j])
+            else:
+                _finish_floats(windows, target, scores, weight, c1, c2, ddof, center)
+        total += _interior_total(score, left, right, radius, width)
+    return total, dropped
+
+
+@_compile
+def _mirror(index, size):  # type: ignore[no-untyped-def]
+    """Return where `index` lies with the image mirrored at its borders, edge pixels repeated."""
+    if index < 0:
+        return -index - 1
+    return 2 * size - 1 - index if index >= size else index
+
+
+@_compile
+def _mirror_ends(column, radius, width, at_left, at_right):  # type: ignore[no-untyped-def]
+    """Fill the `radius` columns beyond the image's left and right border."""
+    if at_left:
+        for j in range(radius):
+            column[radius - 1 - j] = column[radius + j]
+    if at_right:
+        for j in range(radius):
+            column[radius + width + j] = column[radius + width - 1 - j]
+
+
+@_compile
+def _add_windows(column, window, width, size, part):  # type: ignore[no-untyped-def]
+    """Set ``window[j]`` to the sum of ``column[j : j + size]`` for j below `width`.
+
+    Sums of h columns are doubled, S_2h[j] = S_h[j] + S_h[j + h], or doubled with one more, S_(2h+1)[j] =
+    column[j] + S_h[j + 1] + S_h[j + 1 + h], as the binary digits of `size` say: log2(size) passes, one order.
+    """
+    source = column
+    h = 1
+    for bit in range(_bit_length(size) - 2, -1, -1):
+        odd = (size >> bit) & 1
+        target = part if bit & 1 else window
+        count = width + size - 2 * h - odd
+        low = source[odd : odd + count]
+        high = source[odd + h : odd + h + count]
+        if odd:
+            for j in range(count):
+                target[j] = column[j] + (low[j] + high[j])
+        else:
+            for j in range(count):
+                target[j] = low[j] + high[j]
+        source = target
+        h = 2 * h + odd
+
+
+@_compile
+def _add_rows(ring, m, newest, available, first, last, size, column):  # type: ignore[no-untyped-def]
+    """Add the latest `size` rows as `_add_windows` does columns; each level of `ring` holds the sums of one h."""
+    h = 1
+    level = 0
+    for bit in range(_bit_length(size) - 2, -1, -1):
+        odd = (size >> bit) & 1
+        longer = 2 * h + odd
+        if available < longer:
+            return
+        row = newest - longer + 1
+        one = ring[0, row % size, m, first:last]
+        low = ring[level, (row + odd) % size, m, first:last]
+        high = ring[level, (row + odd + h) % size, m, first:last]
+        level += 1
+        target = ring[level, row % size, m, first:last] if bit else column[first:last]
+        if odd:
+            for j in range(last - first):
+                target[j] = one[j] + (low[j] + high[j])
+        else:
+            for j in range(last - first):
+                target[j] = low[j] + high[j]
+        h = longer
+
+
+@_compile
+def _weigh_rows(ring, m, middle, first, last, taps, column):  # type: ignore[no-untyped-def]
+    """Set `column` to the weighted sum of the rows round `middle`, nearest first."""
+    size = taps.size
+    target = column[first:last]
+    center = ring[0, middle % size, m, first:last]
+    for j in range(last - first):
+        target[j] = taps[size // 2] * center[j]
+    for k in range(1, size // 2 + 1):
+        low = ring[0, (middle - k) % size, m, first:last]
+        high = ring[0, (middle + k) % size, m, first:last]
+        tap = taps[size // 2 + k]
+        for j in range(last - first):
+            target[j] += tap * (low[j] + high[j])
+
+
+@_compile
+def _weigh_windows(column, window, width, taps):  # type: ignore[no-untyped-def]
+    """Set ``window[j]`` to the weighted sum of ``column[j : j + taps.size]``, nearest first."""
+    radius = taps.size // 2
+    center = column[radius : radius + width]
+    for j in range(width):
+        window[j] = taps[radius] * center[j]
+    for k in range(1, radius + 1):
+        low = column[radius - k : radius - k + width]
+        high = column[radius + k : radius + k + width]
+        tap = taps[radius + k]
+        for j in range(width):
+            window[j] += tap * (low[j] + high[j])
+
+
+@_compile
+def _full_weight(taps, size):  # type: ignore[no-untyped-def]
+    """Return the weight of a window without gaps, added as the windows are so that its bits agree with theirs."""
+    if not taps.size:
+        return float(size * size)
+    radius = size // 2
+    weight = 1.0
+    for _ in range(2):
+        total = taps[radius] * weight
+        for k in range(1, radius + 1):
+            total += taps[radius + k] * (weight + weight)
+        weight = total
+    return weight
+
+
+@_compile
+def _bit_length(size):  # type: ignore[no-untyped-def]
+    length = 0
+    while size >> length:
+        length += 1
+    return length
+
+
+@_compile
+def _load_moments(x_row, y_row, center, masked, moments, first):  # type: ignore[no-untyped-def]
+    """Write x, y, x^2 + y^2, x y (and 1 or 0 for valid or not, where `masked`) of a row, less `center`."""
+    count = x_row.size
+    m_x, m_y = moments[0, first : first + count], moments[1, first : first + count]
+    m_q, m_p = moments[2, first : first + count], moments[3, first : first + count]
+    if masked:
+        m_n = moments[4, first : first + count]
+        for j in range(count):
+            valid = _is_valid(x_row[j], y_row[j])
+            x = float(x_row[j]) - center if valid else 0.0
+            y = float(y_row[j]) - center if valid else 0.0
+            m_x[j], m_y[j], m_q[j], m_p[j] = x, y, x * x + y * y, x * y
+            m_n[j] = 1.0 if valid else 0.0
+    else:
+        for j in range(count):
+            x, y = float(x_row[j]) - center, float(y_row[j]) - center
+            m_x[j], m_y[j], m_q[j], m_p[j] = x, y, x * x + y * y, x * y
+
+
+@_compile
+def _is_valid(x, y):  # type: ignore[no-untyped-def]
+    return math.isfinite(float(x)) and math.isfinite(float(y))
+
+
+@_compile
+def _all_finite(rows):  # type: ignore[no-untyped-def]
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        bad = 0
+        for j in range(row.size):
+            bad += not math.isfinite(row[j])
+        if bad:
+            return False
+    return True
+
+
+@_compile
+def _finish_integers(windows, difference, scores, weight, c1, c2, ddof):  # type: ignore[no-untyped-def]
+    """Write 1 - SSIM of a row from its window sums, and add SSIM in units of `SCORE_UNIT` to `scores`."""
+    w_x, w_y, w_q, w_p = windows[0], windows[1], windows[2], windows[3]
+    c1 = weight * weight * c1
+    c2 = weight * (weight - ddof) * c2
+    for j in range(difference.size):
+        x, y = float(w_x[j]), float(w_y[j])
+        xy = 2.0 * (x * y)
+        xx = x * x + y * y
+        ssim = (xy + c1) * (2.0 * weight * float(w_p[j]) - xy + c2)
+        ssim /= (xx + c1) * (weight * float(w_q[j]) - xx + c2)
+        difference[j] = np.float32(1.0 - ssim)
+        scores[j] += math.floor(ssim * 1073741824.0 + 0.5)
+
+
+@_compile
+def _finish_floats(windows, difference, scores, weight, c1, c2, ddof, center):  # type: ignore[no-untyped-def]
+    """Do what `_finish_integers` does, for sums of values less `center`."""
+    w_x, w_y, w_q, w_p = windows[0], windows[1], windows[2], windows[3]
+    c1 = weight * weight * c1
+    c2 = weight * (weight - ddof) * c2
+    for j in range(difference.size):
+        ssim = _ssim_of_sums(w_x[j], w_y[j], w_q[j], w_p[j], weight, c1, c2, center)
+        difference[j] = np.float32(1.0 - ssim)
+        scores[j] += math.floor(ssim * 1073741824.0 + 0.5)
+
+
+@_compile
+def _finish_masked(windows, difference, scores, x_row, y_row, weight, c1, c2, ddof, center):  # type: ignore[no-untyped-def]
+    """Do what `_finish_floats` does where some pixels are left out; NaN where too few are left."""
+    w_x, w_y, w_q, w_p, w_n = windows[0], windows[1], windows[2], windows[3], windows[4]
+    for j in range(difference.size):
+        n = w_n[j]
+        if n < 0.5 * weight or not _is_valid(x_row[j], y_row[j]):
+            difference[j] = np.nan
+            continue
+        ssim = _ssim_of_sums(w_x[j], w_y[j], w_q[j], w_p[j], n, n * n * c1, n * (n - ddof) * c2, center)
+        difference[j] = np.float32(1.0 - ssim)
+        scores[j] += math.floor(ssim * 1073741824.0 + 0.5)
+
+
+@_compile
+def _ssim_of_sums(x, y, q, p, n, c1, c2, center):  # type: ignore[no-untyped-def]
+    """Return SSIM, kept in -1 to 1 where rounding would leave it."""
+    variance = max(n * q - (x * x + y * y), 0.0)
+    covariance = min(max(2.0 * n * p - 2.0 * (x * y), -variance), variance)
+    x += n * center
+    y += n * center
+    ssim = (2.0 * (x * y) + c1) * (covariance + c2) / ((x * x + y * y + c1) * (variance + c2))
+    return min(max(ssim, -1.0), 1.0)
+
+
+@_compile
+def _interior_total(score, left, right, radius, width):  # type: ignore[no-untyped-def]
+    """Return the sum of `score` over the columns that are half a window away from the image's border."""
+    total = 0
+    for column in range(max(left, radius), min(right, width - radius)):
+        total += np.int64(score[column - left])
+    return total
