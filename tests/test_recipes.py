@@ -80,9 +80,12 @@ def test_sixteen_bits_give_what_the_recipe_gives(seed: int) -> None:
 def tutorial(request: pytest.FixtureRequest) -> tuple[NDArray[np.uint8], NDArray[np.uint8], dict[str, Any]]:
     folder = DATA / "tutorial"
     if not folder.exists():
-        pytest.skip("the tutorial's pairs are not part of this repository; IMAGE_DIFF_DATA names the folder that has them")
+        pytest.skip(
+            "the tutorial's pairs are not part of this repository; IMAGE_DIFF_DATA names the folder that has them"
+        )
     before, after = (
-        cv2.imread(str(folder / f"{kind}_{request.param}.png"), cv2.IMREAD_UNCHANGED) for kind in ("original", "modified")
+        cv2.imread(str(folder / f"{kind}_{request.param}.png"), cv2.IMREAD_UNCHANGED)
+        for kind in ("original", "modified")
     )
     expected = json.loads((folder / "classic_expected.json").read_text())[f"pair_{request.param}"]
     codes = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}

@@ -8,16 +8,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
 
-from napari_image_diff.settings import Settings, describe_fields
+from .settings import Settings, describe_fields
 
 if TYPE_CHECKING:
-    from napari_image_diff.comparison import Comparison
+    from .comparison import Comparison
 
 __all__ = ["main"]
 
@@ -62,11 +62,11 @@ def _run(argv: Sequence[str] | None) -> int:
     settings = Settings.resolve(**changes)
     before, after = (_read_image(Path(path)) for path in paths)
     # here and not above, so that --help and a mistyped option do not wait for numba
-    from napari_image_diff.comparison import compare
+    from .comparison import compare
 
     comparison = compare(before, after, settings)
     if folder is not None:
-        from napari_image_diff.report import write_pictures
+        from .report import write_pictures
 
         write_pictures(comparison, before, after, folder)
     print(_describe(comparison), flush=True)
@@ -213,12 +213,18 @@ def _read_by_plugins(path: Path) -> Any:
     import npe2
 
     npe2.PluginManager.instance().discover()
-    for layer in npe2.read([str(path)], stack=False):
-        data, attributes, kind = (*layer, *({}, "image")[len(layer) - 1 :])
+    layers: list[Any] = npe2.read([str(path)], stack=False)
+    for layer in layers:
+        data, attributes, kind = _full_layer(*layer)
         if kind == "image" and data is not None:
             multiscale = attributes.get("multiscale", isinstance(data, (list, tuple)))
             return data[0] if multiscale else data
     raise ValueError("no image is in it")
+
+
+def _full_layer(data: Any, attributes: Mapping[str, Any] | None = None, kind: str = "image") -> tuple[Any, ...]:
+    """Fill in what readers may leave out of a LayerData tuple."""
+    return data, attributes or {}, kind
 
 
 READERS = {".png": _read_png, ".jpg": _read_jpeg, ".jpeg": _read_jpeg, ".tif": _read_tiff, ".tiff": _read_tiff}

@@ -156,6 +156,7 @@ def layers_of(comparison: Comparison, before_layer: Image) -> list[LayerData]:
                 "ndim": 2,
                 "face_color": "transparent",
                 "edge_color": BOX_COLOR,
+                "opacity": 1,
                 "edge_width": max(1.0, max(comparison.labels.shape) / 500),
                 "features": boxed,
             }
@@ -180,19 +181,20 @@ def place(
     """
     existing = results_of(viewer, before, after)
     selected = [real_layer(layer) for layer in viewer.layers.selection]
+    origin = _Origin(weakref.ref(before), weakref.ref(after), comparison)
     for data, attributes, kind in layer_data:
         layer = existing.get(kind)
         if layer is not None:
-            # What follows is our own doing: it must not count as an edit of the user's
-            _origins.pop(layer, None)
             _update(layer, data, attributes)
+            # Only now, because the update itself counts as an edit and releases the layer
+            _origins[layer] = origin
         elif add:
-            layer = _add(viewer, data, attributes, kind)
-        else:
-            continue
-        _origins[layer] = _Origin(weakref.ref(before), weakref.ref(after), comparison)
+            layer = _create(data, attributes, kind)
+            # Already now, because the dock hears of the new layer as it is added
+            _origins[layer] = origin
+            viewer.add_layer(layer)
     if list(viewer.layers.selection) != selected:
-        viewer.layers.selection.replace_selection(selected)
+        viewer.layers.selection = selected
 
 
 def results_of(viewer: ViewerModel, before: Image, after: Image) -> dict[str, Layer]:
@@ -276,7 +278,7 @@ def _release(event: Any) -> None:
     _origins.pop(event.source, None)
 
 
-def _add(viewer: ViewerModel, data: Any, attributes: dict[str, Any], kind: str) -> Layer:
+def _create(data: Any, attributes: dict[str, Any], kind: str) -> Layer:
     from napari.layers import Layer
 
     layer = Layer.create(data, attributes, kind)
@@ -284,7 +286,6 @@ def _add(viewer: ViewerModel, data: Any, attributes: dict[str, Any], kind: str) 
     if kind == "labels":
         layer.events.labels_update.connect(_release)
         layer.events.paint.connect(_release)
-    viewer.add_layer(layer)
     return layer
 
 

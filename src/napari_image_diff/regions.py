@@ -210,7 +210,7 @@ def _measure_runs(offsets, starts, stops, run_labels, values, zero, unit, sums, 
             total = 0.0
             greatest = line[0]
             for j in range(line.size):
-                total += math.floor((float(line[j]) - zero) * scale + 0.5)
+                total += np.floor((float(line[j]) - zero) * scale + 0.5)
                 greatest = max(greatest, line[j])
             sums[run] = np.int64(total)
             largest[run] = greatest

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from napari_image_diff.comparison import Comparison
+from .comparison import Comparison
 
 __all__ = ["draw_pictures", "write_pictures"]
 

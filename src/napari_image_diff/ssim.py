@@ -28,7 +28,7 @@ SCORE_UNIT = 2.0**-30
 
 # Columns worked on at a time, so that the rows of sums stay in the processor's nearer caches.
 STRIP = 2048
-FLOAT_STRIP = 512
+FLOAT_STRIP = 1024
 
 # Without error_model="numpy" each division checks for zero and nothing is vectorised.
 _compile = njit(nogil=True, error_model="numpy", cache=True)
@@ -117,19 +117,40 @@ def measure_tile(
     size, taps, c1, c2, ddof = window
     width = before.shape[1]
     if before.dtype.kind == "u" and not taps.size:
-        columns = np.empty((4, min(STRIP, width) + size - 1), _exact_dtype(before.dtype, size))
-        total = _measure_integers(before, after, difference, top, bottom, columns, size, c1, c2, ddof)
+        strip = min(STRIP, width)
+        columns = np.empty(4 * (strip + size - 1), _exact_dtype(before.dtype, size))
+        total = int(_measure_integers(before, after, difference, top, bottom, columns, strip, size, c1, c2, ddof))
         dropped = 0
     else:
-        levels = 1 if taps.size else size.bit_length() - 1
-        ring = np.empty((levels, size, 5, min(FLOAT_STRIP, width) + size - 1))
-        halo = slice(max(top - size // 2, 0), bottom + size // 2)
-        masked = before.dtype.kind == "f" and not (_all_finite(before[halo]) and _all_finite(after[halo]))
-        total, dropped = _measure_floats(
-            before, after, difference, top, bottom, ring, taps, size, c1, c2, ddof, float(center), masked
-        )
+        found = _measure_floats_of(before, after, difference, top, bottom, window, center, masked=False)
+        if math.isnan(found[0]):
+            found = _measure_floats_of(before, after, difference, top, bottom, window, center, masked=True)
+        total, dropped = int(found[0]), found[1]
     rows = min(bottom, before.shape[0] - size // 2) - max(top, size // 2)
     return TileScore(total, max(rows, 0) * (width - size + 1) - dropped)
+
+
+def _measure_floats_of(
+    before: NDArray[Any],
+    after: NDArray[Any],
+    difference: NDArray[np.float32],
+    top: int,
+    bottom: int,
+    window: Window,
+    center: float,
+    masked: bool,
+) -> tuple[float, int]:
+    """Return the total and the number of pixels dropped from it; NaN where pixels not valid call for `masked`."""
+    size, taps, c1, c2, ddof = window
+    strip = min(FLOAT_STRIP, before.shape[1])
+    # Rows that begin on a cache line are read faster
+    pitch = -(-(strip + size - 1) // 8) * 8
+    levels = 1 if taps.size else size.bit_length() - 1
+    ring = np.zeros((levels * size, (5 if masked else 4) * pitch))
+    found: tuple[float, int] = _measure_floats(
+        before, after, difference, top, bottom, ring, strip, pitch, taps, size, c1, c2, ddof, float(center), masked
+    )
+    return found
 
 
 def _exact_dtype(dtype: np.dtype[Any], size: int) -> type[np.number[Any]]:
@@ -141,18 +162,20 @@ def _exact_dtype(dtype: np.dtype[Any], size: int) -> type[np.number[Any]]:
 
 
 @_compile
-def _measure_integers(before, after, difference, top, bottom, columns, size, c1, c2, ddof):  # type: ignore[no-untyped-def]
+def _measure_integers(  # type: ignore[no-untyped-def]
+    before, after, difference, top, bottom, columns, strip, size, c1, c2, ddof
+):
     """Measure a tile of integers: running sums down the columns, then window sums along the row."""
     height, width = before.shape
     number = columns.dtype.type
     radius = size // 2
-    strip = columns.shape[1] - 2 * radius
+    pitch = strip + size - 1
     windows = np.empty_like(columns)
-    part = np.empty_like(columns[0])
+    part = np.empty_like(columns)
     score = np.empty(strip)
     unused = np.empty(strip)
     weight = float(size * size)
-    total = 0
+    total = 0.0
     for left in range(0, width, strip):
         right = min(left + strip, width)
         start = max(left - radius, 0)
@@ -161,10 +184,10 @@ def _measure_integers(before, after, difference, top, bottom, columns, size, c1,
         first = start - (left - radius)
         columns[:] = 0
         score[:] = 0
-        column_x = columns[0, first : first + count]
-        column_y = columns[1, first : first + count]
-        column_q = columns[2, first : first + count]
-        column_p = columns[3, first : first + count]
+        column_x = columns[first:]
+        column_y = columns[pitch + first :]
+        column_q = columns[2 * pitch + first :]
+        column_p = columns[3 * pitch + first :]
         for row in range(top - radius, top + radius):
             x_row = before[_mirror(row, height), start:stop]
             y_row = after[_mirror(row, height), start:stop]
@@ -193,72 +216,68 @@ def _measure_integers(before, after, difference, top, bottom, columns, size, c1,
                     column_y[j] += y - v
                     column_q[j] += (x * x + y * y) - (u * u + v * v)
                     column_p[j] += x * y - u * v
-            for q in range(4):
-                _mirror_ends(columns[q], radius, right - left, left == 0, right == width)
-                _add_windows(columns[q], windows[q], right - left, size, part)
+            _mirror_ends(columns, pitch, left - radius, right - left + 2 * radius, width)
+            _add_windows(columns, windows, size, part)
             scores = score if radius <= row < height - radius else unused
-            _finish_integers(windows, difference[row, left:right], scores, weight, c1, c2, ddof)
+            _finish_integers(windows, pitch, difference[row, left:right], scores, weight, c1, c2, ddof)
         total += _interior_total(score, left, right, radius, width)
     return total
 
 
 @_compile
 def _measure_floats(  # type: ignore[no-untyped-def]
-    before, after, difference, top, bottom, ring, taps, size, c1, c2, ddof, center, masked
+    before, after, difference, top, bottom, ring, strip, pitch, taps, size, c1, c2, ddof, center, masked
 ):
     """Measure a tile of floats: every window is added in the same order, down the columns, then along the row.
 
-    `ring` holds the latest rows of the images' moments, and of their sums over fewer rows than a window has.
+    `ring` has in its first `size` rows the moments of the latest rows of the image, `pitch` columns each, and in every
+    further `size` rows their sums over as many rows as `_add_rows` has on the way to `size`.
     """
     height, width = before.shape
     radius = size // 2
-    strip = ring.shape[3] - 2 * radius
-    columns = np.empty(ring.shape[2:])
+    columns = np.empty(ring.shape[1])
     windows = np.empty_like(columns)
-    part = np.empty_like(columns[0])
+    part = np.empty_like(columns)
     score = np.empty(strip)
-    unused = np.empty(strip)
+    unused = np.zeros(strip)
     weight = _full_weight(taps, size)
-    moments = 5 if masked else 4
-    total = 0
+    total = 0.0
     dropped = 0
     for left in range(0, width, strip):
         right = min(left + strip, width)
         start = max(left - radius, 0)
         stop = min(right + radius, width)
         first = start - (left - radius)
-        last = first + stop - start
         score[:] = 0
         for newest in range(top - radius, bottom + radius):
             x_row = before[_mirror(newest, height), start:stop]
             y_row = after[_mirror(newest, height), start:stop]
-            _load_moments(x_row, y_row, center, masked, ring[0, newest % size], first)
+            _load_moments(x_row, y_row, center, masked, ring[newest % size], pitch, first)
             row = newest - radius
-            for m in range(moments):
-                if taps.size:
-                    if row >= top:
-                        _weigh_rows(ring, m, row, first, last, taps, columns[m])
-                else:
-                    _add_rows(ring, m, newest, newest - top + radius + 1, first, last, size, columns[m])
+            if taps.size == 0:
+                _add_rows(ring, newest, newest - top + radius + 1, size, columns)
+            elif row >= top:
+                _weigh_rows(ring, row, taps, columns)
             if row < top:
                 continue
-            for m in range(moments):
-                _mirror_ends(columns[m], radius, right - left, left == 0, right == width)
-                if taps.size:
-                    _weigh_windows(columns[m], windows[m], right - left, taps)
-                else:
-                    _add_windows(columns[m], windows[m], right - left, size, part)
+            _mirror_ends(columns, pitch, left - radius, right - left + 2 * radius, width)
+            if taps.size == 0:
+                _add_windows(columns, windows, size, part)
+            else:
+                _weigh_windows(columns, windows, taps)
             target = difference[row, left:right]
             counted = radius <= row < height - radius
             scores = score if counted else unused
             if masked:
                 x_row, y_row = before[row, left:right], after[row, left:right]
-                _finish_masked(windows, target, scores, x_row, y_row, weight, c1, c2, ddof, center)
+                _finish_masked(windows, pitch, target, scores, x_row, y_row, weight, c1, c2, ddof, center)
                 if counted:
                     for j in range(max(left, radius), min(right, width - radius)):
                         dropped += math.isnan(difference[row, j])
             else:
-                _finish_floats(windows, target, scores, weight, c1, c2, ddof, center)
+                _finish_floats(windows, pitch, target, scores, weight, c1, c2, ddof, center)
+        if math.isnan(score.sum() + unused.sum()):
+            return np.nan, 0
         total += _interior_total(score, left, right, radius, width)
     return total, dropped
 
@@ -272,34 +291,37 @@ def _mirror(index, size):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _mirror_ends(column, radius, width, at_left, at_right):  # type: ignore[no-untyped-def]
-    """Fill the `radius` columns beyond the image's left and right border."""
-    if at_left:
-        for j in range(radius):
-            column[radius - 1 - j] = column[radius + j]
-    if at_right:
-        for j in range(radius):
-            column[radius + width + j] = column[radius + width - 1 - j]
+def _mirror_ends(columns, pitch, origin, needed, width):  # type: ignore[no-untyped-def]
+    """Fill, for each moment, those of the `needed` columns from `origin` on that lie beyond the image's borders."""
+    for first in range(0, columns.size, pitch):
+        column = columns[first : first + pitch]
+        for j in range(-origin):
+            column[j] = column[_mirror(origin + j, width) - origin]
+        for j in range(width - origin, needed):
+            column[j] = column[_mirror(origin + j, width) - origin]
 
 
 @_compile
-def _add_windows(column, window, width, size, part):  # type: ignore[no-untyped-def]
-    """Set ``window[j]`` to the sum of ``column[j : j + size]`` for j below `width`.
+def _add_windows(columns, windows, size, part):  # type: ignore[no-untyped-def]
+    """Set ``windows[j]`` to the sum of ``columns[j : j + size]``.
+
+    The rows of all moments follow each other in `columns`: the sums over an end of one and the begin of the next are
+    of no use and of no harm.
 
     Sums of h columns are doubled, S_2h[j] = S_h[j] + S_h[j + h], or doubled with one more, S_(2h+1)[j] =
     column[j] + S_h[j + 1] + S_h[j + 1 + h], as the binary digits of `size` say: log2(size) passes, one order.
     """
-    source = column
+    source = columns
     h = 1
     for bit in range(_bit_length(size) - 2, -1, -1):
         odd = (size >> bit) & 1
-        target = part if bit & 1 else window
-        count = width + size - 2 * h - odd
+        target = part if bit & 1 else windows
+        count = columns.size + 1 - 2 * h - odd
         low = source[odd : odd + count]
         high = source[odd + h : odd + h + count]
         if odd:
             for j in range(count):
-                target[j] = column[j] + (low[j] + high[j])
+                target[j] = columns[j] + (low[j] + high[j])
         else:
             for j in range(count):
                 target[j] = low[j] + high[j]
@@ -308,8 +330,8 @@ def _add_windows(column, window, width, size, part):  # type: ignore[no-untyped-
 
 
 @_compile
-def _add_rows(ring, m, newest, available, first, last, size, column):  # type: ignore[no-untyped-def]
-    """Add the latest `size` rows as `_add_windows` does columns; each level of `ring` holds the sums of one h."""
+def _add_rows(ring, newest, available, size, columns):  # type: ignore[no-untyped-def]
+    """Add the latest `size` rows as `_add_windows` does columns."""
     h = 1
     level = 0
     for bit in range(_bit_length(size) - 2, -1, -1):
@@ -318,49 +340,51 @@ def _add_rows(ring, m, newest, available, first, last, size, column):  # type: i
         if available < longer:
             return
         row = newest - longer + 1
-        one = ring[0, row % size, m, first:last]
-        low = ring[level, (row + odd) % size, m, first:last]
-        high = ring[level, (row + odd + h) % size, m, first:last]
-        level += 1
-        target = ring[level, row % size, m, first:last] if bit else column[first:last]
-        if odd:
-            for j in range(last - first):
-                target[j] = one[j] + (low[j] + high[j])
-        else:
-            for j in range(last - first):
-                target[j] = low[j] + high[j]
+        one = row % size
+        low = level + (row + odd) % size
+        high = level + (row + odd + h) % size
+        level += size
         h = longer
+        if bit == 0:
+            for j in range(columns.size):
+                columns[j] = ring[one, j] + (ring[low, j] + ring[high, j])
+        elif odd:
+            for j in range(columns.size):
+                ring[level + one, j] = ring[one, j] + (ring[low, j] + ring[high, j])
+        else:
+            for j in range(columns.size):
+                ring[level + one, j] = ring[low, j] + ring[high, j]
 
 
 @_compile
-def _weigh_rows(ring, m, middle, first, last, taps, column):  # type: ignore[no-untyped-def]
-    """Set `column` to the weighted sum of the rows round `middle`, nearest first."""
+def _weigh_rows(ring, middle, taps, columns):  # type: ignore[no-untyped-def]
+    """Set `columns` to the weighted sum of the rows round `middle`, nearest first."""
     size = taps.size
-    target = column[first:last]
-    center = ring[0, middle % size, m, first:last]
-    for j in range(last - first):
-        target[j] = taps[size // 2] * center[j]
+    center = ring[middle % size]
+    for j in range(columns.size):
+        columns[j] = taps[size // 2] * center[j]
     for k in range(1, size // 2 + 1):
-        low = ring[0, (middle - k) % size, m, first:last]
-        high = ring[0, (middle + k) % size, m, first:last]
+        low = ring[(middle - k) % size]
+        high = ring[(middle + k) % size]
         tap = taps[size // 2 + k]
-        for j in range(last - first):
-            target[j] += tap * (low[j] + high[j])
+        for j in range(columns.size):
+            columns[j] += tap * (low[j] + high[j])
 
 
 @_compile
-def _weigh_windows(column, window, width, taps):  # type: ignore[no-untyped-def]
-    """Set ``window[j]`` to the weighted sum of ``column[j : j + taps.size]``, nearest first."""
+def _weigh_windows(columns, windows, taps):  # type: ignore[no-untyped-def]
+    """Set ``windows[j]`` to the weighted sum of ``columns[j : j + taps.size]``, nearest first."""
     radius = taps.size // 2
-    center = column[radius : radius + width]
-    for j in range(width):
-        window[j] = taps[radius] * center[j]
+    count = columns.size - 2 * radius
+    center = columns[radius : radius + count]
+    for j in range(count):
+        windows[j] = taps[radius] * center[j]
     for k in range(1, radius + 1):
-        low = column[radius - k : radius - k + width]
-        high = column[radius + k : radius + k + width]
+        low = columns[radius - k : radius - k + count]
+        high = columns[radius + k : radius + k + count]
         tap = taps[radius + k]
-        for j in range(width):
-            window[j] += tap * (low[j] + high[j])
+        for j in range(count):
+            windows[j] += tap * (low[j] + high[j])
 
 
 @_compile
@@ -387,21 +411,20 @@ def _bit_length(size):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _load_moments(x_row, y_row, center, masked, moments, first):  # type: ignore[no-untyped-def]
+def _load_moments(x_row, y_row, center, masked, moments, pitch, first):  # type: ignore[no-untyped-def]
     """Write x, y, x^2 + y^2, x y (and 1 or 0 for valid or not, where `masked`) of a row, less `center`."""
-    count = x_row.size
-    m_x, m_y = moments[0, first : first + count], moments[1, first : first + count]
-    m_q, m_p = moments[2, first : first + count], moments[3, first : first + count]
+    m_x, m_y = moments[first:], moments[pitch + first :]
+    m_q, m_p = moments[2 * pitch + first :], moments[3 * pitch + first :]
     if masked:
-        m_n = moments[4, first : first + count]
-        for j in range(count):
+        m_n = moments[4 * pitch + first :]
+        for j in range(x_row.size):
             valid = _is_valid(x_row[j], y_row[j])
             x = float(x_row[j]) - center if valid else 0.0
             y = float(y_row[j]) - center if valid else 0.0
             m_x[j], m_y[j], m_q[j], m_p[j] = x, y, x * x + y * y, x * y
             m_n[j] = 1.0 if valid else 0.0
     else:
-        for j in range(count):
+        for j in range(x_row.size):
             x, y = float(x_row[j]) - center, float(y_row[j]) - center
             m_x[j], m_y[j], m_q[j], m_p[j] = x, y, x * x + y * y, x * y
 
@@ -412,21 +435,9 @@ def _is_valid(x, y):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _all_finite(rows):  # type: ignore[no-untyped-def]
-    for i in range(rows.shape[0]):
-        row = rows[i]
-        bad = 0
-        for j in range(row.size):
-            bad += not math.isfinite(row[j])
-        if bad:
-            return False
-    return True
-
-
-@_compile
-def _finish_integers(windows, difference, scores, weight, c1, c2, ddof):  # type: ignore[no-untyped-def]
+def _finish_integers(windows, pitch, difference, scores, weight, c1, c2, ddof):  # type: ignore[no-untyped-def]
     """Write 1 - SSIM of a row from its window sums, and add SSIM in units of `SCORE_UNIT` to `scores`."""
-    w_x, w_y, w_q, w_p = windows[0], windows[1], windows[2], windows[3]
+    w_x, w_y, w_q, w_p = windows[:pitch], windows[pitch:], windows[2 * pitch :], windows[3 * pitch :]
     c1 = weight * weight * c1
     c2 = weight * (weight - ddof) * c2
     for j in range(difference.size):
@@ -436,25 +447,28 @@ def _finish_integers(windows, difference, scores, weight, c1, c2, ddof):  # type
         ssim = (xy + c1) * (2.0 * weight * float(w_p[j]) - xy + c2)
         ssim /= (xx + c1) * (weight * float(w_q[j]) - xx + c2)
         difference[j] = np.float32(1.0 - ssim)
-        scores[j] += math.floor(ssim * 1073741824.0 + 0.5)
+        scores[j] += np.floor(ssim * 1073741824.0 + 0.5)
 
 
 @_compile
-def _finish_floats(windows, difference, scores, weight, c1, c2, ddof, center):  # type: ignore[no-untyped-def]
+def _finish_floats(windows, pitch, difference, scores, weight, c1, c2, ddof, center):  # type: ignore[no-untyped-def]
     """Do what `_finish_integers` does, for sums of values less `center`."""
-    w_x, w_y, w_q, w_p = windows[0], windows[1], windows[2], windows[3]
+    w_x, w_y, w_q, w_p = windows[:pitch], windows[pitch:], windows[2 * pitch :], windows[3 * pitch :]
     c1 = weight * weight * c1
     c2 = weight * (weight - ddof) * c2
     for j in range(difference.size):
         ssim = _ssim_of_sums(w_x[j], w_y[j], w_q[j], w_p[j], weight, c1, c2, center)
         difference[j] = np.float32(1.0 - ssim)
-        scores[j] += math.floor(ssim * 1073741824.0 + 0.5)
+        scores[j] += np.floor(ssim * 1073741824.0 + 0.5)
 
 
 @_compile
-def _finish_masked(windows, difference, scores, x_row, y_row, weight, c1, c2, ddof, center):  # type: ignore[no-untyped-def]
+def _finish_masked(  # type: ignore[no-untyped-def]
+    windows, pitch, difference, scores, x_row, y_row, weight, c1, c2, ddof, center
+):
     """Do what `_finish_floats` does where some pixels are left out; NaN where too few are left."""
-    w_x, w_y, w_q, w_p, w_n = windows[0], windows[1], windows[2], windows[3], windows[4]
+    w_x, w_y, w_q, w_p = windows[:pitch], windows[pitch:], windows[2 * pitch :], windows[3 * pitch :]
+    w_n = windows[4 * pitch :]
     for j in range(difference.size):
         n = w_n[j]
         if n < 0.5 * weight or not _is_valid(x_row[j], y_row[j]):
@@ -462,7 +476,7 @@ def _finish_masked(windows, difference, scores, x_row, y_row, weight, c1, c2, dd
             continue
         ssim = _ssim_of_sums(w_x[j], w_y[j], w_q[j], w_p[j], n, n * n * c1, n * (n - ddof) * c2, center)
         difference[j] = np.float32(1.0 - ssim)
-        scores[j] += math.floor(ssim * 1073741824.0 + 0.5)
+        scores[j] += np.floor(ssim * 1073741824.0 + 0.5)
 
 
 @_compile
@@ -473,13 +487,13 @@ def _ssim_of_sums(x, y, q, p, n, c1, c2, center):  # type: ignore[no-untyped-def
     x += n * center
     y += n * center
     ssim = (2.0 * (x * y) + c1) * (covariance + c2) / ((x * x + y * y + c1) * (variance + c2))
-    return min(max(ssim, -1.0), 1.0)
+    # Not min and max, which would swallow NaN
+    if ssim > 1.0:
+        return 1.0
+    return -1.0 if ssim < -1.0 else ssim
 
 
 @_compile
 def _interior_total(score, left, right, radius, width):  # type: ignore[no-untyped-def]
     """Return the sum of `score` over the columns that are half a window away from the image's border."""
-    total = 0
-    for column in range(max(left, radius), min(right, width - radius)):
-        total += np.int64(score[column - left])
-    return total
+    return score[max(left, radius) - left : max(min(right, width - radius) - left, 0)].sum()

@@ -1,0 +1,167 @@
+"""Measure what the dock promises of speed, in a real window, and print it beside the targets.
+
+Run it on a display, or without one: ``xvfb-run -a python benchmarks/gui.py``.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from typing import Any
+
+import napari
+import numpy as np
+from napari.layers import Layer
+from numpy.typing import NDArray
+from qtpy.QtCore import QEventLoop, QTimer
+
+from napari_image_diff.layers import comparison_of, layers_of, place, results_of
+from napari_image_diff.widget import ComparisonWidget
+from napari_image_diff.widget.running import Run
+
+LARGE, MIDDLE = 4096, 2048
+REPEATS = 5
+DRAG_SECONDS = 4.0
+
+
+def make_pair(side: int, changes: int = 300) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return two images with texture, the second with squares of other brightness."""
+    random = np.random.default_rng(1)
+    before = random.integers(90, 130, (side, side), dtype=np.uint8)
+    after = before.copy()
+    for row, col in random.integers(0, side - 40, (changes, 2)):
+        after[row : row + 24, col : col + 24] += random.integers(40, 120, dtype=np.uint8)
+    return before, after
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Run the event loop until the condition holds."""
+    loop, poll = QEventLoop(), QTimer()
+    poll.timeout.connect(lambda: loop.quit() if condition() or time.perf_counter() > end else None)
+    end = time.perf_counter() + seconds
+    poll.start(2)
+    loop.exec()
+    if not condition():
+        raise TimeoutError("the window did not get there")
+
+
+def open_dock(side: int) -> tuple[Any, ComparisonWidget]:
+    """Return a shown viewer with a pair of images, and its dock, warmed up."""
+    viewer = napari.Viewer()
+    for name, image in zip(("before", "after"), make_pair(side), strict=True):
+        viewer.add_image(image, name=name)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-image-diff", "Image Difference")
+    wait_for(lambda: not Run.any_under_way())
+    compare(dock)
+    return viewer, dock
+
+
+def compare(dock: ComparisonWidget) -> None:
+    """Press Compare and wait for the layers."""
+    dock.panel.compare_button.click()
+    wait_for(lambda: not dock.running)
+
+
+def measure_ticks(dock: ComparisonWidget) -> tuple[float, float]:
+    """Return the share of ticks within 50 ms, and the longest in seconds, from Compare to the result's arrival."""
+    ticks: list[float] = []
+    gaps: list[float] = []
+    timer = QTimer()
+    timer.timeout.connect(lambda: ticks.append(time.perf_counter()) if dock.running else None)
+    for _ in range(REPEATS):
+        ticks[:] = [time.perf_counter()]
+        timer.start(5)
+        compare(dock)
+        timer.stop()
+        # The last tick is the last one before the result was placed: what follows is measured by itself
+        gaps.extend(np.diff(ticks))
+    return float(np.mean(np.array(gaps) <= 0.05)), max(gaps)
+
+
+def time_shown(viewer: Any, action: Callable[[], object]) -> float:
+    """Return the seconds that an action takes, the canvas drawn included."""
+    gc.collect()
+    begin = time.perf_counter()
+    action()
+    viewer.screenshot(canvas_only=True, flash=False)
+    return time.perf_counter() - begin
+
+
+def measure_placing(viewer: Any) -> tuple[float, float, float, float]:
+    """Return the best times of placing and of updating in place, each with that of doing the same by hand."""
+    before, after = viewer.layers["before"], viewer.layers["after"]
+    comparison = comparison_of(viewer, before, after)
+    assert comparison is not None
+
+    def clear() -> None:
+        for layer in list(viewer.layers)[2:]:
+            viewer.layers.remove(layer)
+
+    def add_by_hand() -> None:
+        for data, attributes, kind in layers_of(comparison, before):
+            viewer.add_layer(Layer.create(data, attributes, kind))
+
+    def set_by_hand() -> None:
+        for layer, (data, _, kind) in zip(list(viewer.layers)[2:], layers_of(comparison, before), strict=True):
+            layer.data = data if kind == "shapes" else data.copy()
+
+    def place_ours() -> None:
+        layers = layers_of(comparison, before)
+        fresh = [(data.copy() if kind == "image" else data, attributes, kind) for data, attributes, kind in layers]
+        place(viewer, comparison, before, after, fresh)
+
+    times: dict[str, list[float]] = {"place": [], "add": [], "update": [], "set": []}
+    for _ in range(REPEATS):
+        clear()
+        times["add"].append(time_shown(viewer, add_by_hand))
+        times["set"].append(time_shown(viewer, set_by_hand))
+        clear()
+        times["place"].append(time_shown(viewer, place_ours))
+        times["update"].append(time_shown(viewer, place_ours))
+    assert len(results_of(viewer, before, after)) == 3
+    return min(times["place"]), min(times["add"]), min(times["update"]), min(times["set"])
+
+
+def measure_drag(viewer: Any, dock: ComparisonWidget) -> float:
+    """Return how often a second the labels are updated and drawn while the threshold is dragged."""
+    slider = dock.panel.controls.slider
+    labels = results_of(viewer, viewer.layers["before"], viewer.layers["after"])["labels"]
+    updates: list[float] = []
+    labels.events.data.connect(lambda: updates.append(time.perf_counter()))
+    moves = iter(np.linspace(0.2, 0.8, int(DRAG_SECONDS * 60)))
+    timer = QTimer()
+    timer.timeout.connect(lambda: slider.setValue(next(moves, 0.8)))
+    slider.setSliderDown(True)
+    begin = time.perf_counter()
+    timer.start(16)
+    wait_for(lambda: time.perf_counter() - begin > DRAG_SECONDS)
+    timer.stop()
+    slider.setSliderDown(False)
+    wait_for(lambda: not dock.running)
+    return len([moment for moment in updates if moment - begin <= DRAG_SECONDS]) / DRAG_SECONDS
+
+
+def main() -> None:
+    """Measure everything and print the table."""
+    viewer, dock = open_dock(LARGE)
+    share, longest = measure_ticks(dock)
+    placed, added, updated, set_ = measure_placing(viewer)
+    viewer.close()
+    viewer, dock = open_dock(MIDDLE)
+    rate = measure_drag(viewer, dock)
+    viewer.close()
+    rows = [
+        (f"ticks within 50 ms while comparing {LARGE} x {LARGE}", f"{share:.2%}", "99 %", f"longest {longest * 1e3:.0f} ms"),
+        ("placing, against adding three layers by hand", f"{placed / added:.2f}", "1.50", f"{placed:.2f} s, {added:.2f} s"),
+        ("updating in place, against setting their data", f"{updated / set_:.2f}", "1.50", f"{updated:.2f} s, {set_:.2f} s"),
+        (f"updates a second, threshold dragged at {MIDDLE} x {MIDDLE}", f"{rate:.1f}", "5", ""),
+    ]
+    print(f"| {'measure':<58} | {'measured':>8} | {'target':>6} | {'detail':<18} |")
+    print(f"|{'-' * 60}|{'-' * 10}|{'-' * 8}|{'-' * 20}|")
+    for measure, value, target, detail in rows:
+        print(f"| {measure:<58} | {value:>8} | {target:>6} | {detail:<18} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""What is on the dock, from top to bottom; what happens there is the dock's story."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QIcon
+from qtpy.QtWidgets import (
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QBoxLayout,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from .controls import LiveControls, WheelGuard
+from .form import SettingsForm
+from .pickers import LayerPickers
+from .table import RegionTable
+from .tour import NEXT_KEY, PREVIOUS_KEY
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+__all__ = ["Panel"]
+
+# Rows of the table that are in sight however low the dock is
+LEAST_ROWS = 5
+
+
+class Panel(QWidget):
+    """The controls of the dock."""
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__()
+        self.pickers = LayerPickers(viewer)
+        self.compare_button = _button("Compare", "Compare the two images with these settings.")
+        self.cancel_button = _button("Cancel", "Give up the comparison under way; what is shown stays.")
+        self.progress = QProgressBar()
+        self.progress.setToolTip("How much of the comparison is done.")
+        self.notice = _text("What stands in the way, what went wrong, or what to know about these two layers.")
+        self.result = _text("The result for the two images picked above.")
+        self.controls = LiveControls()
+        self.table = RegionTable()
+        self.position = QLabel()
+        self.position.setToolTip("Which region of how many, in the order of the table.")
+        self.previous_button = _button("Previous", f"Go to the previous region of the table ({PREVIOUS_KEY}).")
+        self.next_button = _button("Next", f"Go to the next region of the table ({NEXT_KEY}).")
+        self.copy_button = _button("Copy table", "Copy the whole table, to paste it into a spreadsheet.")
+        self.form = SettingsForm()
+        self.reset_button = _button("Reset all", "Put all settings back to their defaults, the advanced ones too.")
+        self.advanced = self._fold()
+        self._lay_out()
+        self._guard = WheelGuard()
+        for kind in (QComboBox, QAbstractSpinBox, QAbstractSlider):
+            self._guard.watch(*(widget for widget in self.findChildren(kind) if widget.parent() is not self.table))
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.addWidget(self.pickers)
+        column.addWidget(self.notice)
+        column.addLayout(_row(self.compare_button, self.cancel_button))
+        column.addWidget(_one_place(self.result, self.progress))
+        column.addWidget(self.controls)
+        column.addLayout(_row(self.position, self.previous_button, self.next_button))
+        column.addWidget(self.table, 1)
+        column.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignRight)
+        column.addWidget(self.advanced)
+        column.addWidget(self.reset_button, 0, Qt.AlignmentFlag.AlignRight)
+        self.table.setMinimumHeight(self.table.verticalHeader().defaultSectionSize() * (LEAST_ROWS + 2))
+
+    def show_running(self, running: bool) -> None:
+        """Show the progress of a run, or the result."""
+        self.cancel_button.setEnabled(running)
+        self.result.setHidden(running)
+        if running and self.progress.isHidden():
+            self.progress.setRange(0, 0)
+        self.progress.setVisible(running)
+
+    def _fold(self) -> QCollapsible:
+        fold = QCollapsible()
+        fold.toggleButton().setToolTip("Show or hide the settings that are seldom needed.")
+        fold.addWidget(self.form)
+        fold.layout().setContentsMargins(0, 0, 0, 0)
+        # Arrows in the text, which follows the theme: superqt draws its icons once, black in the dark theme too
+        for set_icon in fold.setExpandedIcon, fold.setCollapsedIcon:
+            set_icon(QIcon())
+        fold.toggled.connect(lambda open_: fold.setText("▼ Advanced" if open_ else "▶ Advanced"))
+        fold.setText("▶ Advanced")
+        return fold
+
+
+def _button(title: str, tooltip: str) -> QPushButton:
+    button = QPushButton(title)
+    button.setToolTip(tooltip)
+    return button
+
+
+def _text(tooltip: str) -> QLabel:
+    """Return a text of several lines that can be marked and copied."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+    label.setToolTip(tooltip)
+    return label
+
+
+def _one_place(*widgets: QWidget) -> QWidget:
+    """Return a place for two lines of text, of which one widget shows at a time: nothing moves when they change."""
+    place = QWidget()
+    place.setMinimumHeight(2 * place.fontMetrics().lineSpacing() + 8)
+    column = QVBoxLayout(place)
+    column.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        column.addWidget(widget)
+    return place
+
+
+def _row(first: QWidget, *others: QWidget) -> QBoxLayout:
+    """Return widgets side by side, of which the first takes the room that is left."""
+    row = QHBoxLayout()
+    row.addWidget(first, 1)
+    for widget in others:
+        row.addWidget(widget)
+    return row

@@ -1,0 +1,221 @@
+"""The table of regions: one row a region, sortable, with next and previous."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from qtpy.QtGui import QGuiApplication, QKeyEvent
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RegionModel", "RegionTable"]
+
+
+class Column(NamedTuple):
+    """How a column of the regions is shown."""
+
+    header: str
+    help: str
+
+
+# The order is that of interest: a narrow dock shows the first few. Columns not named here follow under their own name.
+COLUMNS = {
+    "label": Column("Label", "Number of the region: its value in the filled mask"),
+    "area": Column("Area", "Pixels of the region, holes filled"),
+    "difference_max": Column("Max", "Largest difference (1 - SSIM) in the region"),
+    "difference_mean": Column("Mean", "Mean difference (1 - SSIM) in the region"),
+    "centroid_row": Column("Row", "Row of the centre, in pixels"),
+    "centroid_col": Column("Column", "Column of the centre, in pixels"),
+    "before_mean": Column("Before", "Mean intensity of the before image in the region"),
+    "after_mean": Column("After", "Mean intensity of the after image in the region"),
+    "contour_area": Column("Contour area", "Area of the polygon round the region; minimum area is held against it"),
+    "min_row": Column("Min row", "First row of the box"),
+    "min_col": Column("Min column", "First column of the box"),
+    "max_row": Column("Max row", "Row after the last of the box"),
+    "max_col": Column("Max column", "Column after the last of the box"),
+}
+
+
+class RegionModel(QAbstractTableModel):
+    """The regions of a comparison, as Qt reads them: only the rows on the screen are turned into text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._regions: pd.DataFrame | None = None
+        self._names: list[str] = []
+        self._order = np.empty(0, np.intp)
+        self._sorted_by = (0, Qt.SortOrder.AscendingOrder)
+
+    def show(self, regions: pd.DataFrame | None) -> None:
+        """Show these regions, sorted as the last ones were."""
+        self.beginResetModel()
+        self._regions = regions
+        columns = [] if regions is None else list(regions.columns)
+        self._names = [name for name in COLUMNS if name in columns] + [name for name in columns if name not in COLUMNS]
+        self._reorder()
+        self.endResetModel()
+
+    def label_at(self, row: int) -> int:
+        """Return the label of the region in a row."""
+        assert self._regions is not None
+        return int(self._regions["label"].iloc[self._order[row]])
+
+    def row_of(self, label: int) -> int:
+        """Return the row of a region, -1 if it has none."""
+        if self._regions is None:
+            return -1
+        rows = np.flatnonzero(self._regions["label"].to_numpy()[self._order] == label)
+        return int(rows[0]) if len(rows) else -1
+
+    def as_text(self) -> str:
+        """Return the table as it stands, as a spreadsheet takes it from the clipboard: tabs and a header."""
+        if self._regions is None:
+            return ""
+        text: str = self._regions.iloc[self._order].to_csv(sep="\t", index=False, lineterminator="\n")
+        return text
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Return the number of regions."""
+        return 0 if parent is not None and parent.isValid() else len(self._order)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        """Return the number of columns."""
+        return 0 if parent is not None and parent.isValid() else len(self._names)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return the text of a cell, or how it is aligned."""
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        if role != Qt.ItemDataRole.DisplayRole or self._regions is None:
+            return None
+        value = self._regions[self._names[index.column()]].iloc[self._order[index.row()]]
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return the head of a column and what it means."""
+        if orientation != Qt.Orientation.Horizontal or section >= len(self._names):
+            return None
+        name = self._names[section]
+        column = COLUMNS.get(name, Column(name, name))
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return f"{column.help}. Click to sort."
+        return column.header if role == Qt.ItemDataRole.DisplayRole else None
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """Sort the rows by a column."""
+        self.beginResetModel()
+        self._sorted_by = (column, order)
+        self._reorder()
+        self.endResetModel()
+
+    def _reorder(self) -> None:
+        column, order = self._sorted_by
+        if self._regions is None or not 0 <= column < len(self._names):
+            self._order = np.arange(0 if self._regions is None else len(self._regions))
+            return
+        values = self._regions[self._names[column]].to_numpy()
+        self._order = np.argsort(values, kind="stable")
+        if order == Qt.SortOrder.DescendingOrder:
+            self._order = self._order[::-1]
+
+
+class RegionTable(QTableView):
+    """The table itself. `picked` tells the label of the region that the user goes to."""
+
+    picked = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._model = RegionModel()
+        self._label = 0
+        self._marking = False
+        self.setModel(self._model)
+        self.setSortingEnabled(True)
+        self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setToolTip("Click a region to go to it.")
+        _shape(self.horizontalHeader(), self.verticalHeader())
+        self.clicked.connect(self._go)
+        # A new order of rows is a reset of the model; what was marked stays marked
+        self._model.modelReset.connect(lambda: self.mark(self._label))
+
+    @property
+    def label(self) -> int:
+        """Label of the marked region, 0 for none."""
+        return self._label
+
+    @property
+    def position(self) -> int:
+        """Row of the marked region, -1 for none."""
+        return self._model.row_of(self._label)
+
+    def show_regions(self, regions: pd.DataFrame | None) -> None:
+        """Show the regions of a comparison; none is marked."""
+        self._label = 0
+        columns = self._model.columnCount()
+        self._model.show(regions)
+        if columns != self._model.columnCount():
+            self.resizeColumnsToContents()
+
+    def mark(self, label: int) -> None:
+        """Mark the row of a region, without telling that it was picked."""
+        self._label = label
+        row = self._model.row_of(label)
+        self._marking = True
+        self.clearSelection()
+        if row >= 0:
+            # not column 0: what the user scrolled to stays in view
+            column = max(0, self.columnAt(0))
+            self.setCurrentIndex(self._model.index(row, column))
+        self._marking = False
+
+    def step(self, by: int) -> None:
+        """Go `by` rows on, round and round."""
+        rows = self._model.rowCount()
+        if not rows:
+            return
+        start = self.position
+        if start < 0:
+            start = -1 if by > 0 else 0
+        self._go(self._model.index((start + by) % rows, 0))
+
+    def copy(self) -> None:
+        """Put the whole table on the clipboard."""
+        clipboard = QGuiApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(self._model.as_text())
+
+    def currentChanged(self, current: QModelIndex, previous: QModelIndex) -> None:
+        """Go to the row that the arrow keys reach."""
+        super().currentChanged(current, previous)
+        if current.isValid() and self.hasFocus() and not self._marking:
+            self._go(current)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Leave letters to the viewer: there they are commands, here they would look for a row."""
+        if event is not None and event.text().isalpha():
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
+
+    def _go(self, index: QModelIndex) -> None:
+        label = self._model.label_at(index.row())
+        self.mark(label)
+        self.picked.emit(label)
+
+
+def _shape(across: QHeaderView | None, down: QHeaderView | None) -> None:
+    """Let columns be as wide as their content and rows as low as their text."""
+    if across is not None:
+        across.setSectionsClickable(True)
+        across.setHighlightSections(False)
+    if down is not None:
+        down.hide()
+        down.setDefaultSectionSize(down.minimumSectionSize())

@@ -1,0 +1,171 @@
+"""What the dock does in the canvas: going to a region, marking its box, listening to clicks and keys."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from napari.components import ViewerModel
+    from napari.layers import Layer, Shapes
+
+    from ..comparison import Comparison
+
+__all__ = ["BoxMark", "CanvasHooks", "go_to", "region_at"]
+
+MARK_COLOR = "#ffffff"
+
+# A region takes up a third of the view; of tiny ones, this many pixels of their surroundings are shown.
+REGION_SHARE = 1 / 3
+LEAST_VIEW = 96.0
+
+# A hand that trembles by as many canvas pixels still clicks; beyond them it drags.
+CLICK_REACH = 3
+
+
+def go_to(viewer: ViewerModel, layer: Layer, region: pd.Series[Any]) -> None:
+    """Centre and zoom the view on a region, which is in the data coordinates of `layer`."""
+    corners = [
+        layer.data_to_world((region[row] - 0.5, region[col] - 0.5))
+        for row in ("min_row", "max_row")
+        for col in ("min_col", "max_col")
+    ]
+    # In a viewer with more dimensions, a layer's axes are the last ones
+    offset = viewer.dims.ndim - layer.ndim
+    shown = [axis - offset for axis in viewer.dims.displayed if axis >= offset]
+    if len(shown) < 2:
+        return
+    world = np.array(corners)[:, shown]
+    pixel = np.linalg.norm(np.subtract(layer.data_to_world((0, 1)), layer.data_to_world((0, 0))))
+    extent = np.maximum(np.ptp(world, axis=0) / REGION_SHARE, LEAST_VIEW * pixel)
+    camera = viewer.scene.camera
+    camera.center = (*camera.center[: -len(shown)], *(world.min(axis=0) + world.max(axis=0)) / 2)
+    camera.zoom = float(np.min(np.array(viewer.canvas.viewbox_size(viewer.layers)) / extent[-2:]))
+
+
+def region_at(comparison: Comparison, layer: Layer, position: tuple[float, ...]) -> int:
+    """Return the label of the region at a place in the world, or of the smallest box round it; 0 if there is none."""
+    row, col = layer.world_to_data(position)[-2:]
+    index = round(row), round(col)
+    height, width = comparison.labels.shape
+    if not (0 <= index[0] < height and 0 <= index[1] < width):
+        return 0
+    if comparison.labels[index]:
+        return int(comparison.labels[index])
+    regions = comparison.regions
+    inside = regions[
+        (regions["min_row"] <= index[0])
+        & (index[0] < regions["max_row"])
+        & (regions["min_col"] <= index[1])
+        & (index[1] < regions["max_col"])
+    ]
+    return int(inside.loc[inside["area"].idxmin(), "label"]) if len(inside) else 0
+
+
+class BoxMark:
+    """The box in another colour: one at a time, and it gets its own colour back."""
+
+    def __init__(self) -> None:
+        self._boxes: weakref.ref[Shapes] | None = None
+        self._row = 0
+        self._color: Any = None
+
+    def put(self, boxes: Shapes | None, label: int) -> None:
+        """Mark the box of a region; without a box (beyond those drawn) no mark is put."""
+        self.remove()
+        if boxes is None or "label" not in boxes.features:
+            return
+        rows = np.flatnonzero(boxes.features["label"].to_numpy() == label)
+        if len(rows) and rows[0] < boxes.nshapes:
+            self._boxes, self._row = weakref.ref(boxes), int(rows[0])
+            self._color = _paint(boxes, self._row, MARK_COLOR)
+
+    def remove(self) -> None:
+        """Take the mark away."""
+        boxes = self._boxes() if self._boxes is not None else None
+        if boxes is not None and self._row < boxes.nshapes:
+            _paint(boxes, self._row, self._color)
+        self._boxes = None
+
+
+def _paint(boxes: Shapes, row: int, color: Any) -> Any:
+    """Give a box a colour and return the one it had."""
+    from napari.utils.colormaps.standardize_color import transform_color
+
+    colors = np.array(boxes.edge_color)
+    earlier = colors[row].copy()
+    colors[row] = transform_color(color)[0]
+    boxes.edge_color = colors
+    return earlier
+
+
+class CanvasHooks:
+    """Keys and clicks in a viewer's canvas, for as long as the dock is shown.
+
+    The viewer keeps what is bound to it alive, so it gets functions that hold the dock's methods weakly.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        click: Callable[[tuple[float, ...]], None],
+        keys: Mapping[str, Callable[[], None]],
+    ) -> None:
+        self._viewer = viewer
+        self._on_drag = _click_listener(click)
+        self._keys = {key: _key_listener(method) for key, method in keys.items()}
+        self._bound: list[str] = []
+        self._attached = False
+
+    def attach(self) -> None:
+        """Start to listen. A key that is bound to something else stays so."""
+        if self._attached:
+            return
+        self._attached = True
+        self._viewer.mouse_drag_callbacks.append(self._on_drag)
+        for key, function in self._keys.items():
+            try:
+                self._viewer.bind_key(key, function)
+            except ValueError:
+                continue
+            self._bound.append(key)
+
+    def release(self) -> None:
+        """Stop listening."""
+        if not self._attached:
+            return
+        self._attached = False
+        if self._on_drag in self._viewer.mouse_drag_callbacks:
+            self._viewer.mouse_drag_callbacks.remove(self._on_drag)
+        for key in self._bound:
+            self._viewer.bind_key(key, None)
+        self._bound.clear()
+
+
+def _key_listener(method: Callable[[], None]) -> Callable[[Any], None]:
+    weak = weakref.WeakMethod(method)
+
+    def on_key(viewer: Any) -> None:
+        if (bound := weak()) is not None:
+            bound()
+
+    return on_key
+
+
+def _click_listener(method: Callable[[tuple[float, ...]], None]) -> Callable[[Any, Any], Iterator[None]]:
+    weak = weakref.WeakMethod(method)
+
+    def on_drag(viewer: Any, event: Any) -> Iterator[None]:
+        position, button, pressed = tuple(event.position), event.button, np.array(event.pos)
+        yield
+        while event.type == "mouse_move":
+            yield
+        is_click = np.abs(np.array(event.pos) - pressed).max() <= CLICK_REACH
+        if is_click and button == 1 and (bound := weak()) is not None:
+            bound(position)
+
+    return on_drag

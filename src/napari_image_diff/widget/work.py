@@ -1,0 +1,86 @@
+"""What the dock has done in worker threads, and what it says of the results."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..layers import BOXES_DRAWN, LayerData, array_of, channels_of, layers_of
+from ..settings import Settings
+from .running import Progress
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from ..comparison import Comparison
+
+__all__ = ["Job", "Result", "describe_result", "rethreshold", "warm_up"]
+
+
+class Result(NamedTuple):
+    """A comparison and its layers, ready to be placed: all that takes time is done in the worker."""
+
+    comparison: Comparison
+    layers: list[LayerData]
+
+
+class Job(NamedTuple):
+    """Two layers to compare, with the arrays that they had when it began."""
+
+    before: Image
+    after: Image
+    arrays: tuple[Any, Any]
+    settings: Settings
+
+    @classmethod
+    def of(cls, before: Image, after: Image, settings: Settings) -> Job:
+        """Return the job for two layers as they are now."""
+        settings = Settings.resolve(settings, channels=channels_of(before, after))
+        return cls(before, after, (array_of(before), array_of(after)), settings)
+
+    def run(self, progress: Progress) -> Result:
+        """Compare the two; the engine is imported here, so that a first import does not hold up the window."""
+        from ..comparison import compare
+
+        comparison = compare(*self.arrays, self.settings, progress=progress)
+        return Result(comparison, layers_of(comparison, self.before))
+
+    def lost_from(self, layers: Container[Image]) -> str:
+        """Return the name of the layer that is not among `layers`, "" if both are."""
+        return next((str(layer.name) for layer in (self.before, self.after) if layer not in layers), "")
+
+    def replaced(self) -> str:
+        """Return the name of the layer that has another array by now, "" if neither has."""
+        pairs = zip((self.before, self.after), self.arrays, strict=True)
+        return next((str(layer.name) for layer, array in pairs if array_of(layer) is not array), "")
+
+
+def rethreshold(comparison: Comparison, threshold: float | str, min_area: float, before: Image, progress: Progress) -> Result:
+    """Cut a comparison anew."""
+    cut = comparison.rethreshold(threshold, min_area, progress=progress)
+    return Result(cut, layers_of(cut, before))
+
+
+def warm_up(progress: Progress) -> None:
+    """Import the engine and compile its kernels, so that the first Compare does not wait for them."""
+    from ..comparison import compare
+
+    ramp = np.linspace(0, 255, 32 * 32).reshape(32, 32)
+    colour = np.stack([ramp] * 3, axis=-1).astype(np.uint8)
+    images = ramp.astype(np.uint8), colour, ramp.astype(np.uint16), ramp.astype(np.float32)
+    for done, image in enumerate(images):
+        progress(done, len(images))
+        compare(image, np.flip(image, axis=0).copy())
+
+
+def describe_result(comparison: Comparison) -> str:
+    """Return what the dock says of a result: its summary, what was resolved, boxes not drawn."""
+    summary = comparison.summary
+    lines = [summary[0].upper() + summary[1:] + "."]
+    missing = len(comparison.regions) - BOXES_DRAWN
+    if missing > 0:
+        lines.append(f"Boxes of the {BOXES_DRAWN:,} largest regions are drawn, {missing:,} are not.")
+    lines.append(f"Data range {comparison.resolved['data_range']:g}.")
+    return " ".join(lines)

@@ -1,0 +1,285 @@
+"""The command line, as it is called: files in, text, pictures and an exit code out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from recipe import run_recipe
+from without import QT, run_without
+
+from napari_image_diff import Settings, compare
+from napari_image_diff.cli import main
+from napari_image_diff.settings import describe_fields
+
+BEFORE = np.random.default_rng(7).integers(0, 200, (60, 80, 3), dtype=np.uint8)
+AFTER = BEFORE.copy()
+AFTER[20:40, 30:55] = (250, 10, 10)
+PICTURES = ["after.png", "before.png", "difference.png", "filled_after.png", "mask.png"]
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Call the command line; give exit code, stdout and stderr, with what C libraries print."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        return code, *capfd.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    paths = tmp_path / "before.png", tmp_path / "after.png"
+    for path, image in zip(paths, (BEFORE, AFTER), strict=True):
+        iio.imwrite(path, image)
+    return paths
+
+
+def assert_one_error(result: tuple[int, str, str], *words: str) -> None:
+    code, out, err = result
+    assert (code, out) == (2, "")
+    assert err.startswith("napari-image-diff: error: ")
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+def test_same_exits_with_0(run: Run, pair: tuple[Path, Path]) -> None:
+    code, out, err = run(pair[0], pair[0])
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "score: 1.0"
+    assert out.splitlines()[2] == "regions: 0"
+
+
+def test_different_exits_with_1_and_prints_score_threshold_and_regions(run: Run, pair: tuple[Path, Path]) -> None:
+    code, out, err = run(*pair)
+    expected = compare(BEFORE, AFTER)
+    lines = out.splitlines()
+    assert (code, err) == (1, "")
+    assert lines[:3] == [f"score: {expected.score}", f"threshold: {expected.threshold} (otsu)", "regions: 1"]
+    assert lines[3].split() == list(expected.regions.columns)
+    assert lines[4].split()[:5] == [str(value) for value in expected.regions.iloc[0, :5].astype(int)]
+
+
+def test_first_and_second_as_in_the_tutorial(run: Run, pair: tuple[Path, Path]) -> None:
+    expected = run(*pair)
+    assert run("--first", pair[0], "--second", pair[1]) == expected
+    assert run("-s", pair[1], "-f", pair[0]) == expected
+
+
+def test_settings_are_options(run: Run, pair: tuple[Path, Path]) -> None:
+    _, out, _ = run(*pair, "--threshold", 0.25, "--min-area", -1, "--window", "gaussian", "--no-use-sample-covariance")
+    expected = compare(BEFORE, AFTER, Settings.wang2004(threshold=0.25, min_area=-1))
+    assert out.splitlines()[:3] == [
+        f"score: {expected.score}",
+        "threshold: 0.25 (number)",
+        f"regions: {len(expected.regions)}",
+    ]
+
+
+def test_help_names_every_setting_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for name, (_, metadata) in describe_fields().items():
+        assert f"--{name.replace('_', '-')}" in text
+        assert f"{metadata['help']} Default: {getattr(Settings(), name)}." in text
+
+
+def test_pictures_are_those_of_the_recipe(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "here"
+    assert run(*pair, "--out", folder)[0] == 1
+    assert sorted(path.name for path in folder.iterdir()) == PICTURES
+    recipe = run_recipe(*(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (BEFORE, AFTER)), data_range=255)
+    expected = {
+        "before": BEFORE.copy(),
+        "after": AFTER.copy(),
+        "mask": np.zeros_like(AFTER),
+        "filled_after": AFTER.copy(),
+    }
+    for x, y, width, height in recipe.boxes:
+        for name in ("before", "after"):
+            cv2.rectangle(expected[name], (x, y), (x + width, y + height), (12, 255, 36), 2)
+    for name in ("mask", "filled_after"):
+        expected[name][recipe.filled] = (0, 255, 0)
+    for name, picture in expected.items():
+        np.testing.assert_array_equal(iio.imread(folder / f"{name}.png"), picture)
+
+
+def test_the_difference_is_bright_where_the_images_differ(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    run(*pair, "--out", tmp_path)
+    picture = iio.imread(tmp_path / "difference.png")
+    difference = compare(BEFORE, AFTER).difference.astype(np.float64)
+    np.testing.assert_array_equal(picture[:, :, 0], (difference.clip(0, 1) * 255).astype(np.uint8))
+
+
+def test_pictures_of_16_bits_use_the_data_range(run: Run, tmp_path: Path) -> None:
+    before = np.full((40, 40), 4095, np.uint16)
+    after = before.copy()
+    after[10:30, 10:30] = 0
+    tifffile.imwrite(tmp_path / "before.tif", before)
+    tifffile.imwrite(tmp_path / "after.tif", after)
+    run(tmp_path / "before.tif", tmp_path / "after.tif", "--out", tmp_path)
+    assert set(np.unique(iio.imread(tmp_path / "after.png")[12:28, 12:28])) == {0}
+    assert iio.imread(tmp_path / "before.png")[0, 0].tolist() == [255, 255, 255]
+
+
+def test_pictures_of_floats_show_what_is_not_valid_black(run: Run, tmp_path: Path) -> None:
+    before = np.linspace(-5, 5, 1600, dtype=np.float32).reshape(40, 40)
+    before[:3] = np.nan
+    tifffile.imwrite(tmp_path / "before.tif", before)
+    assert run(tmp_path / "before.tif", tmp_path / "before.tif", "--out", tmp_path)[0] == 0
+    picture = iio.imread(tmp_path / "before.png")
+    assert not picture[:3].any()
+    assert picture[-1, -1, 0] > 250
+
+
+FORMATS: dict[str, Callable[[Path, NDArray[Any]], None]] = {
+    "png": iio.imwrite,
+    "tif": tifffile.imwrite,
+    "TIFF": tifffile.imwrite,
+    "bmp": iio.imwrite,  # by napari's own reader
+    "npy": np.save,
+}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_formats_without_loss_give_the_same(run: Run, pair: tuple[Path, Path], tmp_path: Path, suffix: str) -> None:
+    paths = [tmp_path / f"{name}.{suffix}" for name in ("one", "two")]
+    for path, image in zip(paths, (BEFORE, AFTER), strict=True):
+        FORMATS[suffix](path, image)
+    assert run(*paths) == run(*pair)
+
+
+def test_jpeg(run: Run, tmp_path: Path) -> None:
+    for name, image in {"one.jpg": BEFORE, "two.jpeg": AFTER}.items():
+        iio.imwrite(tmp_path / name, image, quality=95)
+    code, out, err = run(tmp_path / "one.jpg", tmp_path / "two.jpeg")
+    assert (code, err) == (1, "")
+    assert "regions: 1" in out
+
+
+def test_colour_of_16_bits_keeps_its_bits(run: Run, tmp_path: Path) -> None:
+    deep = [image.astype(np.uint16) * 257 for image in (BEFORE, AFTER)]
+    paths = [tmp_path / "before.png", tmp_path / "after.png"]
+    for path, image in zip(paths, deep, strict=True):
+        cv2.imwrite(str(path), image[:, :, ::-1])
+    assert run(*paths)[1].splitlines()[0] == f"score: {compare(*deep).score}"
+
+
+def test_other_formats_need_neither_qt_nor_a_display(tmp_path: Path) -> None:
+    np.save(tmp_path / "before.npy", BEFORE[:, :, 0])
+    np.save(tmp_path / "after.npy", AFTER[:, :, 0])
+    script = "from napari_image_diff.cli import main; raise SystemExit(main())"
+    done = run_without(QT, script, tmp_path / "before.npy", tmp_path / "after.npy")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "regions: 1" in done.stdout
+
+
+@pytest.mark.parametrize("command", [["napari-image-diff"], [sys.executable, "-m", "napari_image_diff"]])
+def test_both_ways_to_start_it(command: list[str], pair: tuple[Path, Path]) -> None:
+    command[0] = str(Path(sys.executable).with_name(command[0])) if len(command) == 1 else command[0]
+    done = subprocess.run([*command, *map(str, pair)], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
+def test_a_reader_of_our_output_may_leave(pair: tuple[Path, Path]) -> None:
+    command = f"'{sys.executable}' -m napari_image_diff '{pair[0]}' '{pair[1]}' | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "BEFORE AFTER"),
+        (["before.png"], "BEFORE AFTER"),
+        (["before.png", "after.png", "third.png"], "third.png"),
+        (["before.png", "after.png", "--first", "third.png"], "BEFORE AFTER"),
+        (["before.png", "after.png", "--sharpness", "3"], "--sharpness"),
+        (["before.png", "after.png", "--win-size", "x"], "--win-size"),
+        (["before.png", "after.png", "--win-size", "4"], "even"),
+        (["before.png", "after.png", "--win-size", "99"], "win_size"),
+        (["before.png", "after.png", "--window", "round"], "'gaussian'"),
+        (["before.png", "after.png", "--threshold", "high"], "'otsu' or a number"),
+        (["before.png", "after.png", "--threshold", "-3"], "0 to 2"),
+        (["before.png", "after.png", "--threshold", "nan"], "0 to 2"),
+        (["before.png", "missing.png"], "missing.png does not exist"),
+        (["before.png", "."], "folder"),
+        (["before.png", "empty.png"], "empty.png"),
+        (["before.png", "text.png"], "not a PNG file"),
+        (["before.png", "text.jpg"], "not a JPG file"),
+        (["before.png", "text.tif"], "not a TIFF file"),
+        (["before.png", "text.xyz"], "text.xyz"),
+        (["before.png", "cut.png"], "damaged"),
+        (["before.png", "small.png"], "give images of one size"),
+        (["before.png", "stack.tif"], "after"),
+        (["before.png", "after.png", "--out", "text.png"], "text.png"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr(
+    run: Run, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    folder = pair[0].parent
+    monkeypatch.chdir(folder)
+    for name in ("text.png", "text.jpg", "text.tif", "text.xyz"):
+        Path(name).write_text("this is no image")
+    Path("empty.png").touch()
+    Path("cut.png").write_bytes(pair[0].read_bytes()[:3000])
+    iio.imwrite("small.png", BEFORE[:-1])
+    tifffile.imwrite("stack.tif", np.zeros((5, 60, 80), np.uint8), photometric="minisblack")
+    before = sorted(folder.rglob("*"))
+    assert_one_error(run(*arguments), words)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_pictures_are_written_whole_or_not_at_all(
+    run: Run, pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "pictures"
+    run(pair[0], pair[0], "--out", folder)
+    earlier = {path: path.read_bytes() for path in folder.iterdir()}
+    write = Path.write_bytes
+
+    def write_until_full(path: Path, content: bytes) -> int:
+        if path.name == "mask.png":
+            write(path, content[:10])
+            raise OSError(28, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_until_full)
+    assert_one_error(run(*pair, "--out", folder), "No space left")
+    assert {path: path.read_bytes() for path in folder.iterdir()} == earlier
+
+
+@pytest.mark.parametrize(("error", "word"), [(KeyboardInterrupt, "stopped"), (MemoryError, "memory")])
+def test_ended_from_outside(
+    run: Run, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, error: type[BaseException], word: str
+) -> None:
+    def end(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("napari_image_diff.comparison.compare", end)
+    assert_one_error(run(*pair), word)
+
+
+def test_opencv_keeps_its_log_level(run: Run, pair: tuple[Path, Path]) -> None:
+    from cv2.utils import logging
+
+    level = logging.getLogLevel()
+    run(*pair)
+    assert logging.getLogLevel() == level

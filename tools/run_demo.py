@@ -1,0 +1,77 @@
+"""Open napari with a sample pair, the widget docked and the comparison done.
+
+Without a display the same happens on a screen in memory (Xvfb), and a picture of the whole window is saved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+PICTURE = Path("screenshots", "napari-image-diff.png")
+SCREEN = "-screen 0 1600x1000x24"
+LONGEST_WAIT_MS = 120_000
+SETTLE_MS = 1_500
+
+
+def main() -> int:
+    """Show the demonstration; with ``--save`` take its picture and leave."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--save", type=Path, metavar="PNG", help="save a picture of the window and leave")
+    picture = parser.parse_args().save
+    if not has_display():
+        show_in_memory(picture or PICTURE)
+    return show(picture)
+
+
+def has_display() -> bool:
+    """Return whether there is a screen to open a window on."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def show_in_memory(picture: Path) -> None:
+    """Start this again on a screen in memory; does not return."""
+    print("There is no display here: napari opens on a screen in memory and its picture is saved.", flush=True)
+    command = ["xvfb-run", "--auto-servernum", f"--server-args={SCREEN}", sys.executable, __file__]
+    os.execvp(command[0], [*command, "--save", str(picture)])
+
+
+def show(picture: Path | None) -> int:
+    """Open the window; where a `picture` is asked for, return when it is saved, 1 if it could not be."""
+    import napari
+    from qtpy.QtCore import QTimer
+    from qtpy.QtWidgets import QApplication
+
+    viewer = napari.Viewer(title="napari-image-diff")
+    viewer.window.resize(1480, 920)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-image-diff", "Image Difference")
+    # napari fits the first layer into the canvas as it is then: the dock must have taken its place
+    QApplication.processEvents()
+    viewer.open_sample("napari-image-diff", "photo")
+
+    def save() -> None:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        viewer.window.screenshot(str(picture), canvas_only=False, flash=False)
+        print(f"Saved a picture of the window: {picture.resolve()}", flush=True)
+        viewer.close()
+
+    def save_when_done() -> None:
+        if len(viewer.layers) == 5:
+            QTimer.singleShot(SETTLE_MS, save)
+
+    if picture is not None:
+        picture.unlink(missing_ok=True)
+        viewer.layers.events.inserted.connect(save_when_done)
+        QTimer.singleShot(LONGEST_WAIT_MS, viewer.close)
+    widget.compare()
+    napari.run()
+    if picture is not None and not picture.exists():
+        print("The comparison did not end in time: no picture was saved.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
