@@ -26,7 +26,8 @@ test:
 bench:
 	tools/bootstrap.sh --headless
 	$(BIN)/python -m pip install --quiet --group bench
-	$(SCREEN) $(BIN)/python benchmarks/bench.py $(ARGS)
+	$(BIN)/python benchmarks/engine.py $(ARGS)
+	$(SCREEN) $(BIN)/python benchmarks/gui.py
 
 clean:
 	rm -rf .venv build dist screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ class Comparison:
     settings : Settings
         What was asked.
     resolved : dict
-        What was found out and used: ``data_range``, ``channels``, ``threshold_rule``, ``otsu_level``, ``win_size``,
+        What was found out and used: ``data_range``, ``channels``, ``threshold_rule``, ``otsu_level``,
         ``pixels_not_valid``, ``versions``.
     pair : Pair
         The two images as they were compared: gray planes, read-only; shares memory with the inputs where it can.
@@ -119,7 +120,9 @@ class Comparison:
             If a value is not one that `Settings` takes.
         """
         asked = {"threshold": threshold, "min_area": min_area}
-        settings = Settings.resolve(self.settings, **{name: value for name, value in asked.items() if value is not None})
+        settings = Settings.resolve(
+            self.settings, **{name: value for name, value in asked.items() if value is not None}
+        )
         step = tiles.stepper(progress, SWEEPS_OF_RETHRESHOLD * len(tiles.cut_rows(self.difference.shape)))
         found = sweeps.Map(self.difference, self.score, self.histogram)
         return _cut(found, self.pair, settings, self.resolved, step)
@@ -181,14 +184,12 @@ def compare(
         "data_range": pair.data_range,
         "channels": {"before": planes[0].channels, "after": planes[1].channels},
         "pixels_not_valid": found.difference.size - int(found.histogram.sum()),
-        "versions": _versions(),
+        "versions": dict(_versions()),
     }
     return _cut(found, pair, asked, resolved, step)
 
 
-def _cut(
-    found: sweeps.Map, pair: Pair, settings: Settings, resolved: dict[str, Any], step: tiles.Step
-) -> Comparison:
+def _cut(found: sweeps.Map, pair: Pair, settings: Settings, resolved: dict[str, Any], step: tiles.Step) -> Comparison:
     """Do the fast half: from the difference to the regions."""
     rule = settings.threshold if isinstance(settings.threshold, str) else "number"
     level = threshold.otsu_level(found.histogram) if rule == "otsu" else None
@@ -207,5 +208,7 @@ def _cut(
     )
 
 
-def _versions() -> dict[str, str]:
+@functools.cache
+def _versions() -> Mapping[str, str]:
+    """Return the versions that a result depends on; looking them up takes milliseconds."""
     return {name: version(name) for name in ("napari-image-diff", "numpy", "numba", "opencv-python-headless")}

@@ -277,7 +277,9 @@ def _find_runs(difference, threshold):  # type: ignore[no-untyped-def]
 @_compile
 def _grown(array, size):  # type: ignore[no-untyped-def]
     longer = np.empty(size, array.dtype)
-    longer[: array.size] = array
+    # A loop: assigning to a slice would compile the text of an error that cannot occur, for a second and a half
+    for i in range(array.size):
+        longer[i] = array[i]
     return longer
 
 

@@ -7,10 +7,13 @@ are made from :class:`Settings`; nothing else holds a default.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import numbers
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 __all__ = ["Settings", "describe_fields"]
 
@@ -57,6 +60,7 @@ class Settings:
             "min": -1.0,
             "max": 1e9,
             "step": 1.0,
+            "bounds": "of controls",
             "unit": "square pixels",
             "help": "Regions are kept when their contour area is larger than this. "
             "A region one pixel wide has contour area 0; a negative number keeps every region.",
@@ -167,56 +171,56 @@ class Settings:
         return dataclasses.replace(settings, **changes)
 
 
-_described: dict[str, tuple[Any, dict[str, Any]]] = {}
-
-
+@functools.cache
 def describe_fields() -> dict[str, tuple[Any, dict[str, Any]]]:
     """Return ``{field: (type, metadata)}`` of `Settings`, in order.
 
     The metadata have ``label`` and ``help``, and for numbers ``min``, ``max``, ``step`` (all inclusive) and ``unit``.
+    ``bounds`` is "of controls" where numbers beyond ``min`` and ``max`` make sense too.
     """
-    if not _described:
-        for name, hint in get_type_hints(Settings, include_extras=True).items():
-            kind, metadata = get_args(hint)
-            _described[name] = (kind, metadata)
-    return _described
+    hints = get_type_hints(Settings, include_extras=True)
+    return {name: (kind, metadata) for name, (kind, metadata) in zip(hints, map(get_args, hints.values()), strict=True)}
 
 
 def _checked(name: str, value: Any, kind: Any, metadata: Mapping[str, Any]) -> Any:
     """Return `value` as the plain Python type of its field, or raise."""
-    words = _words(kind)
-    if kind is bool:
-        if not isinstance(value, (bool, numbers.Integral)) and type(value).__name__ != "bool":
-            raise TypeError(f"{name} is {value!r}; give True or False")
-        return bool(value)
-    if isinstance(value, str) and words:
+    words, plain = _split(kind)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if words and isinstance(value, str):
         if value not in words:
-            raise ValueError(f"{name} is {value!r}; give {_choices(words, kind)}")
+            raise ValueError(f"{name} is {value!r}; give {_say_wanted(kind)}")
         return value
-    numeric = kind in (int, float) or float in get_args(kind)
-    if not numeric or isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {value!r}; give {_choices(words, kind)}")
-    if kind is int and value != int(value):
-        raise ValueError(f"{name} is {value!r}; give a whole number")
+    # To Python True is the number 1; as a number it is a mistake
+    if plain is None or isinstance(value, bool) != (plain is bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} is {value!r}; give {_say_wanted(kind)}")
+    return value if plain is bool else _bounded(name, value, plain, metadata)
+
+
+def _bounded(name: str, value: Any, plain: type, metadata: Mapping[str, Any]) -> Any:
+    """Return the number `value` as the type `plain`, or raise if it is out of bounds."""
     low, high = metadata["min"], metadata["max"]
-    # min_area: every negative number means the same, and infinity drops everything; neither is an error
-    if math.isnan(value) or (value < low and name != "min_area") or (value > high and name != "min_area"):
+    if math.isnan(value) or not (low <= value <= high or metadata.get("bounds") == "of controls"):
         raise ValueError(f"{name} is {value!r}; give a number from {low:g} to {high:g}")
-    return int(value) if kind is int else float(value)
+    if plain is int and value != int(value):
+        raise ValueError(f"{name} is {value!r}; give a whole number")
+    return plain(value)
 
 
-def _words(kind: Any) -> tuple[str, ...]:
-    """Return the words that a field of this type may be."""
+def _split(kind: Any) -> tuple[tuple[str, ...], type | None]:
+    """Return the words that a field of this type may be, and the plain type that it may be."""
+    if isinstance(kind, type):
+        return (), kind
     if get_origin(kind) is Literal:
-        return get_args(kind)
-    return tuple(word for part in get_args(kind) for word in _words(part))
+        return get_args(kind), None
+    words, plain = get_args(kind)
+    return get_args(words), plain
 
 
-def _choices(words: tuple[str, ...], kind: Any) -> str:
+def _say_wanted(kind: Any) -> str:
     """Say in an error what is wanted."""
+    words, plain = _split(kind)
     wanted = [repr(word) for word in words]
-    if kind is int:
-        wanted.append("a whole number")
-    elif kind is float or float in get_args(kind):
-        wanted.append("a number")
+    if plain is not None:
+        wanted.append({bool: "True or False", int: "a whole number", float: "a number"}[plain])
     return " or ".join(wanted)

@@ -30,6 +30,9 @@ SCORE_UNIT = 2.0**-30
 STRIP = 2048
 FLOAT_STRIP = 1024
 
+# Rows of floats added at a time: four share most of what they read.
+ROWS_AT_ONCE = 4
+
 # Without error_model="numpy" each division checks for zero and nothing is vectorised.
 _compile = njit(nogil=True, error_model="numpy", cache=True)
 
@@ -145,8 +148,8 @@ def _measure_floats_of(
     strip = min(FLOAT_STRIP, before.shape[1])
     # Rows that begin on a cache line are read faster
     pitch = -(-(strip + size - 1) // 8) * 8
-    levels = 1 if taps.size else size.bit_length() - 1
-    ring = np.zeros((levels * size, (5 if masked else 4) * pitch))
+    levels = 1 if taps.size or size == 7 else size.bit_length() - 1
+    ring = np.zeros((levels * (size + ROWS_AT_ONCE - 1), (5 if masked else 4) * pitch))
     found: tuple[float, int] = _measure_floats(
         before, after, difference, top, bottom, ring, strip, pitch, taps, size, c1, c2, ddof, float(center), masked
     )
@@ -230,14 +233,15 @@ def _measure_floats(  # type: ignore[no-untyped-def]
 ):
     """Measure a tile of floats: every window is added in the same order, down the columns, then along the row.
 
-    `ring` has in its first `size` rows the moments of the latest rows of the image, `pitch` columns each, and in every
-    further `size` rows their sums over as many rows as `_add_rows` has on the way to `size`.
+    `ring` has in its first `slots` rows the moments of the latest rows of the image, `pitch` columns each, and in
+    every further `slots` rows their sums over as many rows as `_add_rows` has on the way to `size`.
     """
     height, width = before.shape
     radius = size // 2
-    columns = np.empty(ring.shape[1])
-    windows = np.empty_like(columns)
-    part = np.empty_like(columns)
+    slots = size + ROWS_AT_ONCE - 1
+    columns = np.empty((ROWS_AT_ONCE, ring.shape[1]))
+    windows = np.empty_like(columns[0])
+    part = np.empty_like(windows)
     score = np.empty(strip)
     unused = np.zeros(strip)
     weight = _full_weight(taps, size)
@@ -249,22 +253,28 @@ def _measure_floats(  # type: ignore[no-untyped-def]
         stop = min(right + radius, width)
         first = start - (left - radius)
         score[:] = 0
-        for newest in range(top - radius, bottom + radius):
-            x_row = before[_mirror(newest, height), start:stop]
-            y_row = after[_mirror(newest, height), start:stop]
-            _load_moments(x_row, y_row, center, masked, ring[newest % size], pitch, first)
-            row = newest - radius
+        newest = top - radius
+        for row in range(top, bottom):
+            group = (row - top) % ROWS_AT_ONCE
+            if group == 0:
+                for newest in range(newest, min(row + ROWS_AT_ONCE, bottom) + radius):
+                    x_row = before[_mirror(newest, height), start:stop]
+                    y_row = after[_mirror(newest, height), start:stop]
+                    _load_moments(x_row, y_row, center, masked, ring[newest % slots], pitch, first)
+                    if taps.size == 0 and size != 7:
+                        available = newest - top + radius + 1
+                        _add_rows(ring, slots, newest, available, size, columns[(newest - radius - top) % ROWS_AT_ONCE])
+                newest += 1
+                if taps.size == 0 and size == 7:
+                    _add_seven_rows(ring, row - radius, columns)
+            column = columns[group]
+            if taps.size:
+                _weigh_rows(ring, slots, row, taps, column)
+            _mirror_ends(column, pitch, left - radius, right - left + 2 * radius, width)
             if taps.size == 0:
-                _add_rows(ring, newest, newest - top + radius + 1, size, columns)
-            elif row >= top:
-                _weigh_rows(ring, row, taps, columns)
-            if row < top:
-                continue
-            _mirror_ends(columns, pitch, left - radius, right - left + 2 * radius, width)
-            if taps.size == 0:
-                _add_windows(columns, windows, size, part)
+                _add_windows(column, windows, size, part)
             else:
-                _weigh_windows(columns, windows, taps)
+                _weigh_windows(column, windows, taps)
             target = difference[row, left:right]
             counted = radius <= row < height - radius
             scores = score if counted else unused
@@ -276,7 +286,7 @@ def _measure_floats(  # type: ignore[no-untyped-def]
                         dropped += math.isnan(difference[row, j])
             else:
                 _finish_floats(windows, pitch, target, scores, weight, c1, c2, ddof, center)
-        if math.isnan(score.sum() + unused.sum()):
+        if _has_nan(score) or _has_nan(unused):
             return np.nan, 0
         total += _interior_total(score, left, right, radius, width)
     return total, dropped
@@ -330,7 +340,7 @@ def _add_windows(columns, windows, size, part):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _add_rows(ring, newest, available, size, columns):  # type: ignore[no-untyped-def]
+def _add_rows(ring, slots, newest, available, size, columns):  # type: ignore[no-untyped-def]
     """Add the latest `size` rows as `_add_windows` does columns."""
     h = 1
     level = 0
@@ -340,10 +350,10 @@ def _add_rows(ring, newest, available, size, columns):  # type: ignore[no-untype
         if available < longer:
             return
         row = newest - longer + 1
-        one = row % size
-        low = level + (row + odd) % size
-        high = level + (row + odd + h) % size
-        level += size
+        one = row % slots
+        low = level + (row + odd) % slots
+        high = level + (row + odd + h) % slots
+        level += slots
         h = longer
         if bit == 0:
             for j in range(columns.size):
@@ -357,18 +367,35 @@ def _add_rows(ring, newest, available, size, columns):  # type: ignore[no-untype
 
 
 @_compile
-def _weigh_rows(ring, middle, taps, columns):  # type: ignore[no-untyped-def]
+def _add_seven_rows(ring, oldest, columns):  # type: ignore[no-untyped-def]
+    """Do what `_add_rows` does, in the same order, for the default window: four sums of seven rows at a time."""
+    slots = ring.shape[0]
+    row_0, row_1, row_2 = ring[oldest % slots], ring[(oldest + 1) % slots], ring[(oldest + 2) % slots]
+    row_3, row_4, row_5 = ring[(oldest + 3) % slots], ring[(oldest + 4) % slots], ring[(oldest + 5) % slots]
+    row_6, row_7, row_8 = ring[(oldest + 6) % slots], ring[(oldest + 7) % slots], ring[(oldest + 8) % slots]
+    row_9 = ring[(oldest + 9) % slots]
+    sum_0, sum_1, sum_2, sum_3 = columns[0], columns[1], columns[2], columns[3]
+    for j in range(sum_0.size):
+        r1, r2, r3, r4 = row_1[j], row_2[j], row_3[j], row_4[j]
+        r5, r6, r7, r8 = row_5[j], row_6[j], row_7[j], row_8[j]
+        sum_0[j] = row_0[j] + ((r1 + (r2 + r3)) + (r4 + (r5 + r6)))
+        sum_1[j] = r1 + ((r2 + (r3 + r4)) + (r5 + (r6 + r7)))
+        sum_2[j] = r2 + ((r3 + (r4 + r5)) + (r6 + (r7 + r8)))
+        sum_3[j] = r3 + ((r4 + (r5 + r6)) + (r7 + (r8 + row_9[j])))
+
+
+@_compile
+def _weigh_rows(ring, slots, middle, taps, columns):  # type: ignore[no-untyped-def]
     """Set `columns` to the weighted sum of the rows round `middle`, nearest first."""
-    size = taps.size
-    center = ring[middle % size]
+    radius = taps.size // 2
+    center = middle % slots
     for j in range(columns.size):
-        columns[j] = taps[size // 2] * center[j]
-    for k in range(1, size // 2 + 1):
-        low = ring[(middle - k) % size]
-        high = ring[(middle + k) % size]
-        tap = taps[size // 2 + k]
+        columns[j] = taps[radius] * ring[center, j]
+    for k in range(1, radius + 1):
+        low, high = (middle - k) % slots, (middle + k) % slots
+        tap = taps[radius + k]
         for j in range(columns.size):
-            columns[j] += tap * (low[j] + high[j])
+            columns[j] += tap * (ring[low, j] + ring[high, j])
 
 
 @_compile
@@ -494,6 +521,17 @@ def _ssim_of_sums(x, y, q, p, n, c1, c2, center):  # type: ignore[no-untyped-def
 
 
 @_compile
+def _has_nan(values):  # type: ignore[no-untyped-def]
+    count = 0
+    for j in range(values.size):
+        count += math.isnan(values[j])
+    return count > 0
+
+
+@_compile
 def _interior_total(score, left, right, radius, width):  # type: ignore[no-untyped-def]
     """Return the sum of `score` over the columns that are half a window away from the image's border."""
-    return score[max(left, radius) - left : max(min(right, width - radius) - left, 0)].sum()
+    total = 0.0
+    for column in range(max(left, radius), min(right, width - radius)):
+        total += score[column - left]
+    return total

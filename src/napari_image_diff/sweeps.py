@@ -7,7 +7,7 @@ sweeps and nothing of what a tile does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Map", "find_regions", "label_regions", "measure_map", "prepare", "ssim_map"]
 
 Progress = Callable[[int, int], None]
+T = TypeVar("T")
 
 
 class Map(NamedTuple):
@@ -98,8 +99,8 @@ def ssim_map(
     )
     planes = read_planes(before, after, settings)
     step = tiles.stepper(progress, 2 * len(tiles.cut_rows(planes[0].data.shape)))
-    result = measure_map(prepare(planes, settings, step), settings, step)
-    return result.score, result.difference
+    score, difference, _ = _sweep_map(prepare(planes, settings, step), settings, step, lambda rows: None)
+    return score, difference
 
 
 def read_planes(
@@ -128,7 +129,7 @@ def prepare(
     planes: tuple[preparation.Plane, preparation.Plane], settings: Settings, step: tiles.Step
 ) -> preparation.Pair:
     """Return the images as gray planes of one dtype, with their data range (sweep 0)."""
-    dtypes = planes[0].data.dtype, planes[1].data.dtype
+    dtypes = (planes[0].data.dtype, planes[1].data.dtype)
     common = preparation.common_dtype(*dtypes)
     shape = planes[0].data.shape[:2]
     targets = [_usable_as_it_is(plane, common) for plane in planes]
@@ -141,7 +142,13 @@ def prepare(
                 preparation.write_luma(plane, *rows, target)
         return [preparation.measure_extent(plane, *rows) for plane in ready] if resolve else []
 
-    found = tiles.map_tiles(prepare_tile, tiles.cut_rows(shape), step)
+    bands = tiles.cut_rows(shape)
+    if common == np.uint8 and not any(usable is None for usable in targets):
+        # Nothing to convert and nothing to count: one call instead of a sweep
+        found = [prepare_tile((0, shape[0]))]
+        step(len(bands))
+    else:
+        found = tiles.map_tiles(prepare_tile, bands, step)
     before, after = (_read_only(plane) for plane in ready)
     data_range = settings.data_range
     if resolve:
@@ -196,19 +203,27 @@ def _span(before: NDArray[Any], after: NDArray[Any], count: int, step: tiles.Ste
 
 def measure_map(pair: preparation.Pair, settings: Settings, step: tiles.Step) -> Map:
     """Return the difference of a pair, its score and its histogram (sweep 1)."""
+    score, difference, histograms = _sweep_map(pair, settings, step, threshold.count_levels)
+    return Map(difference, score, np.sum(histograms, axis=0))
+
+
+def _sweep_map(
+    pair: preparation.Pair, settings: Settings, step: tiles.Step, visit: Callable[[NDArray[np.float32]], T]
+) -> tuple[float, NDArray[np.float32], list[T]]:
+    """Return score and difference, and what `visit` makes of each tile of it while it is still in the cache."""
     window = _make_window(settings, pair.data_range)
     difference = np.empty(pair.before.shape, np.float32)
 
-    def measure_tile(rows: tiles.Rows) -> tuple[ssim.TileScore, NDArray[np.int64]]:
+    def measure_tile(rows: tiles.Rows) -> tuple[ssim.TileScore, T]:
         score = ssim.measure_tile(pair.before, pair.after, difference, *rows, window, pair.center)
-        return score, threshold.count_levels(difference[slice(*rows)])
+        return score, visit(difference[slice(*rows)])
 
     found = tiles.map_tiles(measure_tile, tiles.cut_rows(difference.shape), step)
     total = sum(score.total for score, _ in found)
     count = sum(score.count for score, _ in found)
     # Python integers, so that the one rounding is that of the division
     score = total / (count << 30) if count else float("nan")
-    return Map(difference, score, np.sum([histogram for _, histogram in found], axis=0))
+    return score, difference, [visited for _, visited in found]
 
 
 def _make_window(settings: Settings, data_range: float) -> ssim.Window:
