@@ -6,14 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
-from numpy.typing import NDArray
 from recipe import run_recipe
 from without import QT, run_without
 
@@ -103,7 +101,8 @@ def test_pictures_are_those_of_the_recipe(run: Run, pair: tuple[Path, Path], tmp
     folder = tmp_path / "made" / "here"
     assert run(*pair, "--out", folder)[0] == 1
     assert sorted(path.name for path in folder.iterdir()) == PICTURES
-    recipe = run_recipe(*(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (BEFORE, AFTER)), data_range=255)
+    gray_before, gray_after = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (BEFORE, AFTER))
+    recipe = run_recipe(gray_before, gray_after, data_range=255)
     expected = {
         "before": BEFORE.copy(),
         "after": AFTER.copy(),
@@ -147,7 +146,7 @@ def test_pictures_of_floats_show_what_is_not_valid_black(run: Run, tmp_path: Pat
     assert picture[-1, -1, 0] > 250
 
 
-FORMATS: dict[str, Callable[[Path, NDArray[Any]], None]] = {
+FORMATS: dict[str, Callable[..., object]] = {
     "png": iio.imwrite,
     "tif": tifffile.imwrite,
     "TIFF": tifffile.imwrite,
@@ -173,7 +172,7 @@ def test_jpeg(run: Run, tmp_path: Path) -> None:
 
 
 def test_colour_of_16_bits_keeps_its_bits(run: Run, tmp_path: Path) -> None:
-    deep = [image.astype(np.uint16) * 257 for image in (BEFORE, AFTER)]
+    deep = BEFORE.astype(np.uint16) * 257, AFTER.astype(np.uint16) * 257
     paths = [tmp_path / "before.png", tmp_path / "after.png"]
     for path, image in zip(paths, deep, strict=True):
         cv2.imwrite(str(path), image[:, :, ::-1])

@@ -24,7 +24,8 @@ QT_BINDINGS = {"pyqt5", "pyqt6", "pyside2", "pyside6", "pyqt", "pyside"}
 
 @pytest.fixture(scope="module")
 def project() -> dict[str, Any]:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return table
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +41,8 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(*command: object, **options: Any) -> str:
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=300, **options)
+def run(*command: object, cwd: Path) -> str:
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=300, cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -130,9 +131,21 @@ def test_the_source_distribution_has_tests_and_docs(distributions: Path) -> None
 def test_napari_finds_the_installed_wheel(distributions: Path, tmp_path: Path) -> None:
     (wheel,) = distributions.glob("*.whl")
     environment = tmp_path / "venv"
-    run(sys.executable, "-m", "venv", "--without-pip", environment)
+    run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=tmp_path)
     python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
-    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        wheel,
+        cwd=tmp_path,
+    )
     # the dependencies as installed here, but not our own editable install: .pth files of a borrowed folder do not count
     (site,) = environment.rglob("site-packages")
     (site / "borrowed.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))

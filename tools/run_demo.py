@@ -9,6 +9,10 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import napari
 
 PICTURE = Path("screenshots", "napari-image-diff.png")
 SCREEN = "-screen 0 1600x1000x24"
@@ -41,7 +45,6 @@ def show_in_memory(picture: Path) -> None:
 def show(picture: Path | None) -> int:
     """Open the window; where a `picture` is asked for, return when it is saved, 1 if it could not be."""
     import napari
-    from qtpy.QtCore import QTimer
     from qtpy.QtWidgets import QApplication
 
     viewer = napari.Viewer(title="napari-image-diff")
@@ -50,6 +53,19 @@ def show(picture: Path | None) -> int:
     # napari fits the first layer into the canvas as it is then: the dock must have taken its place
     QApplication.processEvents()
     viewer.open_sample("napari-image-diff", "photo")
+    if picture is not None:
+        save_when_done(viewer, picture)
+    widget.compare()
+    napari.run()
+    if picture is not None and not picture.exists():
+        print("The comparison did not end in time: no picture was saved.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def save_when_done(viewer: napari.Viewer, picture: Path) -> None:
+    """Save a picture of the window as soon as the three layers of the result are there, and close it."""
+    from qtpy.QtCore import QTimer
 
     def save() -> None:
         picture.parent.mkdir(parents=True, exist_ok=True)
@@ -57,20 +73,13 @@ def show(picture: Path | None) -> int:
         print(f"Saved a picture of the window: {picture.resolve()}", flush=True)
         viewer.close()
 
-    def save_when_done() -> None:
+    def await_drawing() -> None:
         if len(viewer.layers) == 5:
             QTimer.singleShot(SETTLE_MS, save)
 
-    if picture is not None:
-        picture.unlink(missing_ok=True)
-        viewer.layers.events.inserted.connect(save_when_done)
-        QTimer.singleShot(LONGEST_WAIT_MS, viewer.close)
-    widget.compare()
-    napari.run()
-    if picture is not None and not picture.exists():
-        print("The comparison did not end in time: no picture was saved.", file=sys.stderr)
-        return 1
-    return 0
+    picture.unlink(missing_ok=True)
+    viewer.layers.events.inserted.connect(await_drawing)
+    QTimer.singleShot(LONGEST_WAIT_MS, viewer.close)
 
 
 if __name__ == "__main__":

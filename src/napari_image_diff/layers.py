@@ -244,7 +244,7 @@ def explain_mismatch(before: Any, after: Any) -> str:
     for layer in before, after:
         array = array_of(layer)
         if layer.ndim != 2:
-            return f"'{layer.name}' has {layer.ndim} dimensions {_sides(layer)}. Pick layers of one plane: height and width."
+            return f"'{layer.name}' has {layer.ndim} dimensions {_sides(layer)}. Pick layers of one plane."
         if array.dtype.kind not in "buif":
             return f"'{layer.name}' holds {array.dtype} values. Pick layers of integers or real numbers."
         if 0 in array.shape:

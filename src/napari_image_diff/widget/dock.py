@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..layers import comparison_of, describe_transforms, explain_mismatch, place, results_of
 from ..settings import Settings
-from .panel import Panel
+from .panel import Panel, scrolling
 from .running import Run
 from .tour import RegionTour
 from .work import Job, Result, describe_result, rethreshold, warm_up
@@ -50,7 +50,9 @@ class ComparisonWidget(QWidget):
         self.destroyed.connect(partial(_cancel_all, self._runs))
         self.panel = Panel(napari_viewer)
         self.tour = RegionTour(napari_viewer, self.panel.table, self._find_results, self)
-        self._fill()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(scrolling(self.panel))
         self._connect()
         self._show(None)
         self._sync()
@@ -165,7 +167,8 @@ class ComparisonWidget(QWidget):
             self._hide_boxes()
         settings = self._comparison.settings
         asked = controls.threshold, controls.min_area.value()
-        if asked != (settings.threshold, settings.min_area) or (self._hidden_boxes is not None and not controls.dragging):
+        boxes_wait = self._hidden_boxes is not None and not controls.dragging
+        if boxes_wait or asked != (settings.threshold, settings.min_area):
             self._start("rethreshold", partial(rethreshold, self._comparison, *asked, before), self._take_cut)
 
     def _take_cut(self, result: Result) -> None:
@@ -231,16 +234,8 @@ class ComparisonWidget(QWidget):
             self.panel.controls.show_number(comparison.threshold)
 
     def _show_position(self) -> None:
-        """Say which region of how many is marked."""
         count = 0 if self._comparison is None else len(self._comparison.regions)
-        position = self.panel.table.position
-        if not count:
-            text = "No region" if self._comparison is not None else "Regions"
-        else:
-            text = f"{position + 1:,} of {count:,}" if position >= 0 else f"{count:,} region" + "s" * (count > 1)
-        self.panel.position.setText(text)
-        for widget in (self.panel.previous_button, self.panel.next_button, self.panel.copy_button):
-            widget.setEnabled(count > 0)
+        self.panel.show_position(self.panel.table.position, count)
 
     def _show_progress(self, done: int, total: int) -> None:
         self.panel.progress.setRange(0, total)
@@ -278,17 +273,6 @@ class ComparisonWidget(QWidget):
     def _read_settings(self) -> Settings:
         controls = self.panel.controls
         return Settings(threshold=controls.threshold, min_area=controls.min_area.value(), **self.panel.form.values)
-
-    def _fill(self) -> None:
-        """Put the panel in an area that scrolls, so that the dock never sets the height of the window."""
-        area = QScrollArea()
-        area.setWidget(self.panel)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(area)
 
     def _connect(self) -> None:
         panel, layers = self.panel, self._viewer.layers

@@ -11,10 +11,12 @@ from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QBoxLayout,
     QComboBox,
+    QFrame,
     QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -30,10 +32,7 @@ from .tour import NEXT_KEY, PREVIOUS_KEY
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-__all__ = ["Panel"]
-
-# Rows of the table that are in sight however low the dock is
-LEAST_ROWS = 5
+__all__ = ["Panel", "scrolling"]
 
 
 class Panel(QWidget):
@@ -76,7 +75,6 @@ class Panel(QWidget):
         column.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignRight)
         column.addWidget(self.advanced)
         column.addWidget(self.reset_button, 0, Qt.AlignmentFlag.AlignRight)
-        self.table.setMinimumHeight(self.table.verticalHeader().defaultSectionSize() * (LEAST_ROWS + 2))
 
     def show_running(self, running: bool) -> None:
         """Show the progress of a run, or the result."""
@@ -86,17 +84,34 @@ class Panel(QWidget):
             self.progress.setRange(0, 0)
         self.progress.setVisible(running)
 
+    def show_position(self, row: int, count: int) -> None:
+        """Say which region of how many is marked, -1 for none."""
+        text = f"{row + 1:,} of {count:,}" if row >= 0 else f"{count:,} region{'s' if count != 1 else ''}"
+        self.position.setText(text)
+        for button in (self.previous_button, self.next_button, self.copy_button):
+            button.setEnabled(count > 0)
+
     def _fold(self) -> QCollapsible:
         fold = QCollapsible()
+        fold.setContentsMargins(0, 0, 0, 0)
         fold.toggleButton().setToolTip("Show or hide the settings that are seldom needed.")
         fold.addWidget(self.form)
-        fold.layout().setContentsMargins(0, 0, 0, 0)
         # Arrows in the text, which follows the theme: superqt draws its icons once, black in the dark theme too
         for set_icon in fold.setExpandedIcon, fold.setCollapsedIcon:
             set_icon(QIcon())
         fold.toggled.connect(lambda open_: fold.setText("▼ Advanced" if open_ else "▶ Advanced"))
         fold.setText("▶ Advanced")
         return fold
+
+
+def scrolling(widget: QWidget) -> QScrollArea:
+    """Return an area round a widget that scrolls, so that the dock never sets the height of the window."""
+    area = QScrollArea()
+    area.setWidget(widget)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    return area
 
 
 def _button(title: str, tooltip: str) -> QPushButton:

@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, Signal
 from superqt.utils import create_worker
@@ -43,7 +43,7 @@ class Run(QObject):
     _reported = Signal(int, int)
 
     # Holds what Qt alone refers to, from start until the thread has let go of it
-    _all: set[Run] = set()
+    _all: ClassVar[set[Run]] = set()
 
     def __init__(self, function: Callable[[Progress], Any]) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 from qtpy.QtGui import QGuiApplication, QKeyEvent
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+from qtpy.QtWidgets import QAbstractItemView, QTableView
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +38,9 @@ COLUMNS = {
     "max_row": Column("Max row", "Row after the last of the box"),
     "max_col": Column("Max column", "Column after the last of the box"),
 }
+
+# Rows that are in sight however low the dock is, beside the head and the scroll bar
+LEAST_ROWS = 5
 
 
 class RegionModel(QAbstractTableModel):
@@ -141,7 +144,7 @@ class RegionTable(QTableView):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setToolTip("Click a region to go to it.")
-        _shape(self.horizontalHeader(), self.verticalHeader())
+        self._shape()
         self.clicked.connect(self._go)
         # A new order of rows is a reset of the model; what was marked stays marked
         self._model.modelReset.connect(lambda: self.mark(self._label))
@@ -205,17 +208,18 @@ class RegionTable(QTableView):
         else:
             super().keyPressEvent(event)
 
+    def _shape(self) -> None:
+        """Let columns be as wide as their content, rows as low as their text, and a few of them always in sight."""
+        across, down = self.horizontalHeader(), self.verticalHeader()
+        assert across is not None
+        assert down is not None
+        across.setHighlightSections(False)
+        down.hide()
+        height = down.minimumSectionSize()
+        down.setDefaultSectionSize(height)
+        self.setMinimumHeight(height * (LEAST_ROWS + 2))
+
     def _go(self, index: QModelIndex) -> None:
         label = self._model.label_at(index.row())
         self.mark(label)
         self.picked.emit(label)
-
-
-def _shape(across: QHeaderView | None, down: QHeaderView | None) -> None:
-    """Let columns be as wide as their content and rows as low as their text."""
-    if across is not None:
-        across.setSectionsClickable(True)
-        across.setHighlightSections(False)
-    if down is not None:
-        down.hide()
-        down.setDefaultSectionSize(down.minimumSectionSize())

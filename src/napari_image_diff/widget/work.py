@@ -6,6 +6,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..layers import BOXES_DRAWN, LayerData, array_of, channels_of, layers_of
 from ..settings import Settings
@@ -57,7 +58,9 @@ class Job(NamedTuple):
         return next((str(layer.name) for layer, array in pairs if array_of(layer) is not array), "")
 
 
-def rethreshold(comparison: Comparison, threshold: float | str, min_area: float, before: Image, progress: Progress) -> Result:
+def rethreshold(
+    comparison: Comparison, threshold: float | str, min_area: float, before: Image, progress: Progress
+) -> Result:
     """Cut a comparison anew."""
     cut = comparison.rethreshold(threshold, min_area, progress=progress)
     return Result(cut, layers_of(cut, before))
@@ -69,7 +72,7 @@ def warm_up(progress: Progress) -> None:
 
     ramp = np.linspace(0, 255, 32 * 32).reshape(32, 32)
     colour = np.stack([ramp] * 3, axis=-1).astype(np.uint8)
-    images = ramp.astype(np.uint8), colour, ramp.astype(np.uint16), ramp.astype(np.float32)
+    images: tuple[NDArray[Any], ...] = ramp.astype(np.uint8), colour, ramp.astype(np.uint16), ramp.astype(np.float32)
     for done, image in enumerate(images):
         progress(done, len(images))
         compare(image, np.flip(image, axis=0).copy())
