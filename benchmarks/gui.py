@@ -161,7 +161,7 @@ def main() -> None:
         (f"ticks within 50 ms while comparing {LARGE} x {LARGE}", f"{share:.2%}", "99 %", f"longest {longest:.2f} s"),
         ("placing, over adding three layers by hand", f"{placed / added:.2f}", "1.50", f"{placed:.2f} / {added:.2f} s"),
         (
-            "updating in place, over setting their data",
+            "updating in place, over setting data",
             f"{updated / set_:.2f}",
             "1.50",
             f"{updated:.2f} / {set_:.2f} s",

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "compare"]
 
-# Each tile is visited so often: prepared, measured, searched for runs, painted.
-SWEEPS = 4
-SWEEPS_OF_RETHRESHOLD = 2
-
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
@@ -123,7 +119,7 @@ class Comparison:
         settings = Settings.resolve(
             self.settings, **{name: value for name, value in asked.items() if value is not None}
         )
-        step = tiles.stepper(progress, SWEEPS_OF_RETHRESHOLD * len(tiles.cut_rows(self.difference.shape)))
+        step = tiles.stepper(progress, sweeps.count_fast_steps(self.difference.shape))
         found = sweeps.Map(self.difference, self.score, self.histogram)
         return _cut(found, self.pair, settings, self.resolved, step)
 
@@ -177,7 +173,8 @@ def compare(
     """
     asked = Settings.resolve(settings, **changes)
     planes = sweeps.read_planes(before, after, asked)
-    step = tiles.stepper(progress, SWEEPS * len(tiles.cut_rows(planes[0].data.shape)))
+    shape = planes[0].data.shape
+    step = tiles.stepper(progress, sweeps.count_slow_steps(shape) + sweeps.count_fast_steps(shape))
     pair = sweeps.prepare(planes, asked, step)
     found = sweeps.measure_map(pair, asked, step)
     resolved = {

@@ -14,6 +14,7 @@ __all__ = [
     "Pair",
     "Plane",
     "check_scales",
+    "check_values",
     "common_dtype",
     "count_keys",
     "find_center",
@@ -38,8 +39,14 @@ LOW_SHARE, HIGH_SHARE = 0.001, 0.999
 # ... unless all lie in [0, 1] and span more than this: then they are intensities of full scale 1.
 UNIT_SPAN = 0.25
 
-# Images of different dtype whose full scales differ by more than this factor are not on one scale.
-LARGEST_RATIO = 4
+# Images of different dtype whose full scales differ by more than this factor are not on one scale. Neighbours among
+# the full scales (a factor of 4.01) may be: one image is darker than the other.
+LARGEST_RATIO = 5
+
+# The formula of SSIM has the fourth power of values and of the data range: within these it neither overflows nor
+# vanishes, whatever the window.
+LARGEST_VALUE = 1e70
+SMALLEST_RANGE = 1e-70
 
 # Bits of a value that are looked up at a time when its rank is sought.
 KEY_BITS = 16
@@ -78,7 +85,7 @@ class Extent(NamedTuple):
     finite: int
     """Number of finite pixels."""
     above: tuple[int, ...]
-    """Number of pixels above each of `FULL_SCALES`, for uint16."""
+    """Number of pixels above each of `FULL_SCALES`; empty where nobody asks."""
 
 
 def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "none"]) -> Plane:
@@ -88,7 +95,7 @@ def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "n
     ----------
     image : array-like
         numpy, dask, zarr, xarray, memory-mapped or nested lists: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
-        Masked pixels of a numpy masked array become NaN.
+        Masked pixels of a numpy masked array become NaN, and its values floats.
     name : str
         What to call the image in errors.
     channels : {"auto", "last", "none"}
@@ -103,36 +110,46 @@ def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "n
     """
     if hasattr(image, "layer_type") or type(image).__module__.startswith("napari.layers"):
         raise TypeError(f"{name} is a napari layer; give its data, or use add_comparison for layers")
-    data = image if isinstance(image, np.ma.MaskedArray) else np.asarray(image)
+    data = _read_array(image, name)
+    if data.ndim == 3 and data.shape[2] == 1:
+        data = data[..., 0]
+    if data.ndim == 2:
+        return Plane(data, "gray")
+    colour = data.ndim == 3 and data.shape[2] in (3, 4)
+    ambiguous = colour and data.shape[0] in (3, 4) and channels == "auto"
+    if not colour or ambiguous or channels == "none":
+        raise ValueError(_explain_shape(name, data.shape, channels))
+    return Plane(data, "RGB" if data.shape[2] == 3 else "RGBA")
+
+
+def _read_array(image: ArrayLike, name: str) -> NDArray[Any]:
+    """Return `image` as an array of real numbers in native byte order, masked pixels as NaN."""
+    try:
+        data = image if isinstance(image, np.ma.MaskedArray) else np.asarray(image)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be read as an array ({error}); give rows of one length") from error
     if data.dtype.kind not in "buif":
         raise TypeError(f"{name} is an array of {data.dtype}; give real numbers: bool, integers or floats")
-    if isinstance(data, np.ma.MaskedArray):
-        kind = np.result_type(plane_dtype(data.dtype), np.float32)
-        data = data.astype(kind).filled(np.nan)
     if data.size == 0:
         raise ValueError(f"{name} has shape {data.shape} and no pixels; give an image of at least 3 x 3 pixels")
-    if not data.dtype.isnative:
-        data = data.astype(data.dtype.newbyteorder("="))
-    if data.ndim == 3 and data.shape[2] == 1 and channels != "none":
-        data = data[..., 0]
-    if data.ndim == 2 and channels != "last":
-        return Plane(data, "gray")
-    if data.ndim == 3 and data.shape[2] in (3, 4) and channels != "none":
-        return Plane(data, "RGB" if data.shape[2] == 3 else "RGBA")
-    if data.ndim == 2 and channels == "last":
-        return Plane(data, "gray")
-    raise ValueError(_explain_shape(name, data.shape, channels))
+    if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
+        kind = np.result_type(plane_dtype(data.dtype), np.float32)
+        data = np.ma.filled(data.astype(kind), np.nan)
+    return np.asarray(data, data.dtype.newbyteorder("="))
 
 
 def _explain_shape(name: str, shape: tuple[int, ...], channels: str) -> str:
     wanted = "give a gray image (H, W) or a colour image (H, W, 3 or 4)"
-    if len(shape) == 3 and shape[0] in (3, 4) and shape[2] not in (3, 4):
-        return f"{name} has shape {shape}, its channels seem to come first; {wanted}: numpy.moveaxis({name}, 0, -1)"
-    if len(shape) == 3 and channels == "none" and shape[2] in (3, 4):
-        return f"{name} has shape {shape} and channels='none' says that it has no colour; say channels='last', or {wanted}"
-    if len(shape) == 3:
-        return f"{name} has shape {shape}, a stack; compare one plane of it at a time: {name}[0]"
-    return f"{name} has shape {shape}; {wanted}"
+    first = f"numpy.moveaxis({name}, 0, -1)"
+    if len(shape) != 3:
+        return f"{name} has shape {shape}; {wanted}"
+    if shape[2] in (3, 4) and channels == "none":
+        return f"{name} has shape {shape} and channels='none' says that it has no colour; say 'last', or {wanted}"
+    if shape[2] in (3, 4):
+        return f"{name} has shape {shape}, colour may be its first axis or its last; give {first} or channels='last'"
+    if shape[0] in (3, 4):
+        return f"{name} has shape {shape}, its channels seem to come first; {wanted}: {first}"
+    return f"{name} has shape {shape}, a stack; compare one plane of it at a time, {name}[0] or {name}[..., 0]"
 
 
 def plane_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -161,7 +178,8 @@ def write_luma(plane: Plane, top: int, bottom: int, target: NDArray[Any]) -> Non
     """
     rows = plane.data[top:bottom]
     if plane.channels == "gray":
-        target[top:bottom] = rows
+        with np.errstate(over="ignore"):  # a long double may become infinite: not valid
+            target[top:bottom] = rows
         return
     kind = plane_dtype(rows.dtype)
     if kind.kind == "u":
@@ -171,17 +189,20 @@ def write_luma(plane: Plane, top: int, bottom: int, target: NDArray[Any]) -> Non
         target[top:bottom] = cv2.cvtColor(np.ascontiguousarray(rows, kind), code)
         return
     red, green, blue = (rows[..., channel].astype(np.float64) for channel in range(3))
-    target[top:bottom] = red * 0.299 + green * 0.587 + blue * 0.114
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is not valid
+        target[top:bottom] = red * 0.299 + green * 0.587 + blue * 0.114
 
 
-def measure_extent(plane: NDArray[Any], top: int, bottom: int) -> Extent:
-    """Return the extent of the rows `top` to `bottom` of a plane."""
+def measure_extent(plane: NDArray[Any], top: int, bottom: int, with_scales: bool = False) -> Extent:
+    """Return the extent of the rows `top` to `bottom` of a plane; `with_scales`, count for floats too what is above."""
     rows = plane[top:bottom]
-    if rows.dtype == np.uint16:
-        return Extent(0.0, 65535.0, rows.size, _count_above(rows, FULL_SCALES))
     if rows.dtype == np.uint8:
         return Extent(0.0, 255.0, rows.size, ())
-    return Extent(*_measure_floats(rows), ())
+    above = _count_above(rows, FULL_SCALES) if with_scales or rows.dtype == np.uint16 else ()
+    if rows.dtype == np.uint16:
+        return Extent(0.0, 65535.0, rows.size, above)
+    low, high, finite = _measure_floats(rows)
+    return Extent(low, high, finite, above)
 
 
 def merge_extents(extents: list[Extent]) -> Extent:
@@ -211,7 +232,7 @@ def full_scale(dtype: np.dtype[Any], extent: Extent) -> float | None:
     return None
 
 
-def check_scales(before: np.dtype[Any], after: np.dtype[Any], extents: tuple[Extent, Extent]) -> None:
+def check_scales(before: np.dtype[Any], after: np.dtype[Any], extents: list[Extent]) -> None:
     """Raise ValueError where two images of different dtype are plainly not on one scale (0 to 255 and 0 to 1, say)."""
     scales = [_nominal_scale(dtype, extent) for dtype, extent in zip((before, after), extents, strict=True)]
     if any(scale is None for scale in scales):
@@ -232,8 +253,20 @@ def _nominal_scale(dtype: np.dtype[Any], extent: Extent) -> float | None:
         return None
     if extent.low >= 0 and extent.high <= 1:
         return 1.0
-    largest = max(abs(extent.low), abs(extent.high))
-    return next((float(scale) for scale in FULL_SCALES if scale >= largest), largest)
+    allowed = HOT_SHARE * extent.finite
+    scales = zip(FULL_SCALES, extent.above, strict=True)
+    return next((float(scale) for scale, above in scales if above <= allowed), extent.high)
+
+
+def check_values(data_range: float, extents: list[Extent]) -> None:
+    """Raise ValueError where the formula of SSIM would overflow or vanish."""
+    largest = max((max(-extent.low, extent.high) for extent in extents), default=0.0)
+    if largest > LARGEST_VALUE or not SMALLEST_RANGE <= data_range <= LARGEST_VALUE:
+        raise ValueError(
+            f"the values reach {max(largest, 0):g} and the data range is {data_range:g}; SSIM needs values up to "
+            f"{LARGEST_VALUE:g} and a data range from {SMALLEST_RANGE:g} to {LARGEST_VALUE:g}: multiply both images by "
+            "one factor, or put NaN where a value means that the pixel does not count"
+        )
 
 
 def find_center(before: NDArray[Any], after: NDArray[Any], data_range: float) -> float:
@@ -294,8 +327,8 @@ def value_of_key(key: int, dtype: np.dtype[Any]) -> float:
 
 @_compile
 def _count_above(rows, scales):  # type: ignore[no-untyped-def]
-    a, b, c, d = scales[0], scales[1], scales[2], scales[3]
-    above_a, above_b, above_c, above_d = 0, 0, 0, 0
+    a, b, c, d, e = scales
+    above_a, above_b, above_c, above_d, above_e = 0, 0, 0, 0, 0
     for i in range(rows.shape[0]):
         row = rows[i]
         for j in range(row.size):
@@ -303,7 +336,8 @@ def _count_above(rows, scales):  # type: ignore[no-untyped-def]
             above_b += row[j] > b
             above_c += row[j] > c
             above_d += row[j] > d
-    return above_a, above_b, above_c, above_d, 0
+            above_e += row[j] > e
+    return above_a, above_b, above_c, above_d, above_e
 
 
 @_compile

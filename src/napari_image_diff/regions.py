@@ -77,7 +77,8 @@ def find_runs(difference: NDArray[np.float32], threshold: float) -> Runs:
 
 def _largest_below(threshold: float) -> np.float32:
     """Return the float32 t for which ``d > t`` equals ``float64(d) > threshold`` for every float32 d."""
-    rounded = np.float32(threshold)
+    with np.errstate(over="ignore"):  # what is too large is infinite, and the number below it the largest there is
+        rounded = np.float32(threshold)
     return rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf))
 
 
@@ -119,7 +120,8 @@ def make_regions(runs: Runs, width: int, min_area: float) -> Regions:
     region around. The contour area is n4 + n3 / 2, with n4 and n3 the numbers of 2 x 2 blocks that have 4 and 3
     pixels in the region (Pick's theorem on the polygon through the pixels' middles).
     """
-    filled = Runs(*_fill_holes(*runs, width), runs.open[:0])
+    offsets, starts, stops = _fill_holes(*runs, width)
+    filled = Runs(offsets, starts, stops, runs.open[:0])
     parents, doubled_area = _connect(filled.offsets, filled.starts, filled.stops)
     region_of_run, sums = _sum_regions(filled.offsets, filled.starts, filled.stops, parents, doubled_area)
     kept = sums[:, 5] > 2 * min_area
@@ -140,8 +142,8 @@ class Quantity(NamedTuple):
     zero: float
     unit: float
     """Each pixel counts as (value - zero) / unit, rounded to a whole number."""
-    sums: NDArray[np.int64]
-    """(runs,)."""
+    sums: NDArray[np.float64]
+    """(runs,), whole numbers: exact below 2^53, and beyond still finite, as int64 would not be."""
     largest: NDArray[np.float64]
     """(runs,)."""
 
@@ -153,7 +155,7 @@ def make_quantity(found: Regions, plane: NDArray[Any], span: float, zero: float 
     """
     unit = MEAN_UNIT * 2.0 ** math.floor(math.log2(span)) if plane.dtype.kind == "f" else 1.0
     count = found.labels.size
-    return Quantity(plane, zero, unit, np.zeros(count, np.int64), np.zeros(count))
+    return Quantity(plane, zero, unit, np.zeros(count), np.zeros(count))
 
 
 def paint_tile(found: Regions, top: int, bottom: int, labels: NDArray[np.int32]) -> None:
@@ -212,13 +214,13 @@ def _measure_runs(offsets, starts, stops, run_labels, values, zero, unit, sums, 
             for j in range(line.size):
                 total += np.floor((float(line[j]) - zero) * scale + 0.5)
                 greatest = max(greatest, line[j])
-            sums[run] = np.int64(total)
+            sums[run] = total
             largest[run] = greatest
 
 
 @_compile
 def _sum_runs(run_labels, sums, largest, count):  # type: ignore[no-untyped-def]
-    totals = np.zeros(count, np.int64)
+    totals = np.zeros(count)
     greatest = np.full(count, -np.inf)
     for run in range(run_labels.size):
         region = run_labels[run] - 1
@@ -314,7 +316,9 @@ def _fill_holes(offsets, starts, stops, open_gaps, width):  # type: ignore[no-un
         begin, end = offsets[row], offsets[row + 1]
         node = 1 + begin + row
         for gap in range(end - begin + 1):
-            at_side = (gap == 0 and (begin == end or starts[begin] > 0)) or (gap == end - begin and stops[end - 1] < width)
+            at_side = (gap == 0 and (begin == end or starts[begin] > 0)) or (
+                gap == end - begin and stops[end - 1] < width
+            )
             if at_side or open_gaps[node - 1 + gap] or row == 0 or row == height - 1:
                 _unite(parents, 0, node + gap)
         if row == 0:

@@ -82,8 +82,8 @@ class Settings:
             "max": LARGEST_WIN_SIZE,
             "step": 2,
             "unit": "pixels",
-            "help": "Side of the uniform window, an odd number. A larger window is calmer on noise and coarser in place. "
-            "The Gaussian window takes its size from sigma.",
+            "help": "Side of the uniform window, an odd number. A larger window is calmer on noise and coarser in "
+            "place. The Gaussian window takes its size from sigma.",
         },
     ] = 7
     sigma: Annotated[
@@ -94,7 +94,8 @@ class Settings:
             "max": 25.0,
             "step": 0.1,
             "unit": "pixels",
-            "help": "Standard deviation of the Gaussian window, which is cut at 3.5 sigma. Not used by the uniform window.",
+            "help": "Standard deviation of the Gaussian window, which is cut at 3.5 sigma. "
+            "Not used by the uniform window.",
         },
     ] = 1.5
     use_sample_covariance: Annotated[

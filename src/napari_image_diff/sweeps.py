@@ -6,7 +6,10 @@ sweeps and nothing of what a tile does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import math
+import numbers
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -98,14 +101,22 @@ def ssim_map(
         channels=channels,
     )
     planes = read_planes(before, after, settings)
-    step = tiles.stepper(progress, 2 * len(tiles.cut_rows(planes[0].data.shape)))
+    step = tiles.stepper(progress, count_slow_steps(planes[0].data.shape))
     score, difference, _ = _sweep_map(prepare(planes, settings, step), settings, step, lambda rows: None)
     return score, difference
 
 
-def read_planes(
-    before: ArrayLike, after: ArrayLike, settings: Settings
-) -> tuple[preparation.Plane, preparation.Plane]:
+def count_slow_steps(shape: Sequence[int]) -> int:
+    """Return how often `prepare` and `measure_map` call their step."""
+    return 2 * len(tiles.cut_rows(shape))
+
+
+def count_fast_steps(shape: Sequence[int]) -> int:
+    """Return how often `label_regions` calls its step."""
+    return 2 * len(tiles.cut_rows(shape, light=True))
+
+
+def read_planes(before: ArrayLike, after: ArrayLike, settings: Settings) -> tuple[preparation.Plane, preparation.Plane]:
     """Return both images checked against each other and against the window."""
     one = preparation.read_plane(before, "before", settings.channels)
     other = preparation.read_plane(after, "after", settings.channels)
@@ -120,8 +131,10 @@ def read_planes(
         largest = min(size) - (min(size) + 1) % 2
         way = f"the largest that fits is win_size={largest}" if largest >= 3 else "no window fits; 3 x 3 is the least"
         if settings.window == "gaussian" and largest >= 3:
-            way = f"the largest that fits is {largest}, sigma={(largest // 2 + 0.49) / ssim.GAUSSIAN_REACH:.2f}"
-        raise ValueError(f"the images are {size[0]} x {size[1]} pixels and the window {window.size} x {window.size}; {way}")
+            way = f"the largest that fits is {largest}, sigma={(largest // 2 + 0.45) / ssim.GAUSSIAN_REACH:.2f}"
+        raise ValueError(
+            f"the images are {size[0]} x {size[1]} pixels and the window {window.size} x {window.size}; {way}"
+        )
     return one, other
 
 
@@ -135,12 +148,15 @@ def prepare(
     targets = [_usable_as_it_is(plane, common) for plane in planes]
     ready = [target if target is not None else np.empty(shape, common) for target in targets]
     resolve = settings.data_range == 0
+    # Values of the other dtypes are never too large
+    measure = resolve or common == np.float64
 
     def prepare_tile(rows: tiles.Rows) -> list[preparation.Extent]:
         for plane, target, usable in zip(planes, ready, targets, strict=True):
             if usable is None:
                 preparation.write_luma(plane, *rows, target)
-        return [preparation.measure_extent(plane, *rows) for plane in ready] if resolve else []
+        mixed = dtypes[0] != dtypes[1]
+        return [preparation.measure_extent(plane, *rows, mixed) for plane in ready] if measure else []
 
     bands = tiles.cut_rows(shape)
     if common == np.uint8 and not any(usable is None for usable in targets):
@@ -150,14 +166,15 @@ def prepare(
     else:
         found = tiles.map_tiles(prepare_tile, bands, step)
     before, after = (_read_only(plane) for plane in ready)
+    extents = [preparation.merge_extents(list(of_tiles)) for of_tiles in zip(*found, strict=True)]
     data_range = settings.data_range
     if resolve:
-        one, other = (preparation.merge_extents(list(extents)) for extents in zip(*found, strict=True))
         if dtypes[0] != dtypes[1]:
-            preparation.check_scales(*dtypes, (one, other))
-        dtype = dtypes[0] if dtypes[0] == dtypes[1] else common
-        scale = preparation.full_scale(dtype, preparation.merge_extents([one, other]))
-        data_range = scale if scale is not None else _span(before, after, one.finite + other.finite, step)
+            preparation.check_scales(*dtypes, extents)
+        whole = preparation.merge_extents(extents)
+        scale = preparation.full_scale(dtypes[0] if dtypes[0] == dtypes[1] else common, whole)
+        data_range = scale if scale is not None else _span(before, after, whole.finite, step)
+    preparation.check_values(data_range, extents)
     needs_center = common.kind == "f" or settings.window == "gaussian"
     center = preparation.find_center(before, after, data_range) if needs_center else 0.0
     return preparation.Pair(before, after, data_range, center)
@@ -166,7 +183,8 @@ def prepare(
 def _usable_as_it_is(plane: preparation.Plane, dtype: np.dtype[Any]) -> NDArray[Any] | None:
     """Return the image itself where the kernels can read it without a copy."""
     data = plane.data.view(np.uint8) if plane.data.dtype == np.bool_ else plane.data
-    return data if plane.channels == "gray" and data.dtype == dtype and data.flags.c_contiguous else None
+    usable = plane.channels == "gray" and data.dtype == dtype and data.flags.c_contiguous and data.flags.aligned
+    return data if usable else None
 
 
 def _read_only(plane: NDArray[Any]) -> NDArray[Any]:
@@ -189,9 +207,11 @@ def _span(before: NDArray[Any], after: NDArray[Any], count: int, step: tiles.Ste
         prefixes = np.array(keys, np.uint64)
 
         def count_tile(rows: tiles.Rows, shift: int = shift, prefixes: NDArray[Any] = prefixes) -> NDArray[np.int64]:
-            return sum(preparation.count_keys(plane, *rows, shift, prefixes) for plane in planes)  # type: ignore[return-value]
+            of_planes = [preparation.count_keys(plane, *rows, shift, prefixes) for plane in planes]
+            counts: NDArray[np.int64] = np.add(*of_planes)
+            return counts
 
-        counts = np.sum(tiles.map_tiles(count_tile, tiles.cut_rows(shape), lambda: step(0)), axis=0)
+        counts = np.sum(tiles.map_tiles(count_tile, tiles.cut_rows(shape), functools.partial(step, 0)), axis=0)
         for k in range(2):
             upto = np.cumsum(counts[k])
             digit = int(np.searchsorted(upto, ranks[k], side="right"))
@@ -259,8 +279,8 @@ def find_regions(
 
     Raises
     ------
-    ValueError
-        If `difference` is not a 2-D array with pixels.
+    TypeError, ValueError
+        If `difference` is not a 2-D array of real numbers with pixels, or a number is not one.
 
     Examples
     --------
@@ -271,10 +291,14 @@ def find_regions(
     >>> regions[["label", "area", "contour_area"]].values.tolist()
     [[1.0, 25.0, 16.0]]
     """
-    array = np.ascontiguousarray(difference, np.float32)
-    if array.ndim != 2 or not array.size:
-        raise ValueError(f"difference has shape {array.shape}; give a map (H, W) with at least one pixel")
-    step = tiles.stepper(progress, 2 * len(tiles.cut_rows(array.shape)))
+    plane = preparation.read_plane(difference, "difference", "none").data
+    cut: Any = threshold
+    if not isinstance(cut, numbers.Real) or math.isnan(cut):
+        raise ValueError(f"threshold is {threshold!r}; give a number")
+    min_area = Settings(min_area=min_area).min_area
+    with np.errstate(over="ignore"):  # what is too large for float32 is infinite
+        array = np.ascontiguousarray(plane, np.float32)
+    step = tiles.stepper(progress, count_fast_steps(array.shape))
     return label_regions(array, threshold, min_area, None, step)
 
 
@@ -286,7 +310,7 @@ def label_regions(
     step: tiles.Step,
 ) -> tuple[NDArray[np.int32], pd.DataFrame]:
     """Return labels and table of the regions (sweep 2), with the means of both images where `pair` is given."""
-    bands = tiles.cut_rows(difference.shape)
+    bands = tiles.cut_rows(difference.shape, light=True)
 
     def find_tile(rows: tiles.Rows) -> regions.Runs:
         return regions.find_runs(difference[slice(*rows)], cut)

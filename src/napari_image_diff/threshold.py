@@ -39,7 +39,8 @@ def count_levels(difference: NDArray[np.float32]) -> NDArray[np.int64]:
         d = float(values[i])
         if d == d:
             counts[i & 3, max(int((1.0 - d) * 255.0), 0)] += 1
-    return counts[0] + counts[1] + counts[2] + counts[3]
+    total: NDArray[np.int64] = counts[0] + counts[1] + counts[2] + counts[3]
+    return total
 
 
 def otsu_level(histogram: NDArray[Any]) -> int:

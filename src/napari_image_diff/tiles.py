@@ -12,24 +12,30 @@ __all__ = ["Rows", "Step", "cut_rows", "map_tiles", "stepper"]
 Rows = tuple[int, int]
 """First and last row (exclusive) of a tile: a band as wide as the image."""
 
+
 class Step(Protocol):
     """Called on the calling thread after each tile; what it raises ends the run."""
 
     def __call__(self, tiles: int = 1) -> None:
         """Count `tiles` as done; 0 in a sweep that was not counted on."""
 
+
 # Large enough that the rows read twice at the seams and the hand-over to a thread cost little,
 # small enough that progress is smooth and that a stop comes soon: some 5 ms a tile.
 TILE_PIXELS = 2**20
 
+# The same for sweeps that only look at each pixel or write it.
+LIGHT_TILE_PIXELS = 2**22
+
 T = TypeVar("T")
 
 
-def cut_rows(shape: Sequence[int]) -> list[Rows]:
-    """Return the tiles of an image of `shape` (H, W), from top to bottom."""
+def cut_rows(shape: Sequence[int], *, light: bool = False) -> list[Rows]:
+    """Return the tiles of an image of `shape` (H, W), from top to bottom; fewer for a `light` sweep."""
     height, width = shape[0], shape[1]
-    # An image of few tiles is cut into as many equal ones as there are threads, so that none has nothing to do
-    tiles = max(1, round(height * width / TILE_PIXELS), min(count_threads(), height * width // 2**15))
+    size = LIGHT_TILE_PIXELS if light else TILE_PIXELS
+    # An image of few tiles is cut into as many equal ones as there are threads, unless that is not worth their start
+    tiles = max(1, round(height * width / size), min(count_threads(), height * width // (size // 8)))
     rows = -(-height // tiles)
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 

@@ -234,7 +234,7 @@ class ComparisonWidget(QWidget):
             self.panel.controls.show_number(comparison.threshold)
 
     def _show_position(self) -> None:
-        count = 0 if self._comparison is None else len(self._comparison.regions)
+        count = None if self._comparison is None else len(self._comparison.regions)
         self.panel.show_position(self.panel.table.position, count)
 
     def _show_progress(self, done: int, total: int) -> None:

@@ -84,16 +84,22 @@ class Panel(QWidget):
             self.progress.setRange(0, 0)
         self.progress.setVisible(running)
 
-    def show_position(self, row: int, count: int) -> None:
-        """Say which region of how many is marked, -1 for none."""
-        text = f"{row + 1:,} of {count:,}" if row >= 0 else f"{count:,} region{'s' if count != 1 else ''}"
+    def show_position(self, row: int, count: int | None) -> None:
+        """Say which region of how many is marked: -1 is none, and there is no count before the first result."""
+        if count is None:
+            text = "Regions"
+        elif row < 0:
+            text = f"{count:,} region{'s' if count != 1 else ''}"
+        else:
+            text = f"{row + 1:,} of {count:,}"
         self.position.setText(text)
         for button in (self.previous_button, self.next_button, self.copy_button):
-            button.setEnabled(count > 0)
+            button.setEnabled(bool(count))
 
     def _fold(self) -> QCollapsible:
         fold = QCollapsible()
-        fold.setContentsMargins(0, 0, 0, 0)
+        if (layout := fold.layout()) is not None:
+            layout.setContentsMargins(0, 0, 0, 0)
         fold.toggleButton().setToolTip("Show or hide the settings that are seldom needed.")
         fold.addWidget(self.form)
         # Arrows in the text, which follows the theme: superqt draws its icons once, black in the dark theme too

@@ -1,0 +1,359 @@
+"""Results as napari layers: what they hold, where they lie, and whose they are."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Shapes
+from napari.utils._proxies import PublicOnlyProxy
+
+import napari_image_diff.layers as rooms
+from napari_image_diff import Comparison, Settings, add_comparison, compare, layers_of
+from napari_image_diff.layers import (
+    comparison_of,
+    describe_transforms,
+    explain_mismatch,
+    is_result,
+    results_of,
+)
+
+SQUARES = [(10, 12), (40, 20), (44, 70)]
+
+
+def make_images(squares: list[tuple[int, int]] = SQUARES) -> tuple[np.ndarray, np.ndarray]:
+    before = np.random.default_rng(0).integers(100, 110, (80, 100), dtype=np.uint8)
+    after = before.copy()
+    for row, col in squares:
+        after[row : row + 12, col : col + 16] = 220
+    return before, after
+
+
+@pytest.fixture
+def viewer() -> ViewerModel:
+    viewer = ViewerModel()
+    for name, image in zip("ab", make_images(), strict=True):
+        viewer.add_image(image, name=name)
+    return viewer
+
+
+def add(viewer: ViewerModel, **changes: Any) -> Comparison:
+    return add_comparison(viewer, viewer.layers["a"], viewer.layers["b"], **changes)
+
+
+def names(viewer: ViewerModel) -> list[str]:
+    return [layer.name for layer in viewer.layers]
+
+
+def test_three_layers_on_top(viewer: ViewerModel) -> None:
+    comparison = add(viewer)
+    assert names(viewer) == ["a", "b", "diff map", "filled mask", "bounding boxes"]
+    diff_map, mask, boxes = list(viewer.layers)[2:]
+    assert isinstance(diff_map, Image)
+    assert isinstance(mask, Labels)
+    assert isinstance(boxes, Shapes)
+    assert diff_map.data is comparison.difference
+    assert (diff_map.colormap.name, diff_map.contrast_limits, diff_map.blending) == ("inferno", [0, 1], "additive")
+    np.testing.assert_array_equal(mask.data, comparison.labels)
+    assert mask.opacity == 0.4
+    assert len(boxes.data) == len(comparison.regions) == 3
+    assert set(boxes.shape_type) == {"rectangle"}
+    assert not boxes.face_color[:, 3].any()
+
+
+def test_boxes_begin_half_a_pixel_before_the_first_pixel_centre(viewer: ViewerModel) -> None:
+    comparison = add(viewer)
+    region = comparison.regions.iloc[0]
+    box = viewer.layers["bounding boxes"].data[0]
+    assert box.min(axis=0).tolist() == [region.min_row - 0.5, region.min_col - 0.5]
+    assert box.max(axis=0).tolist() == [region.max_row - 0.5, region.max_col - 0.5]
+
+
+@pytest.mark.parametrize(("side", "width"), [(100, 1), (2000, 4)])
+def test_edges_grow_with_the_image(side: int, width: float) -> None:
+    image = np.zeros((8, side), np.uint8)
+    _, _, boxes = layers_of(compare(image, image), Image(image))
+    assert boxes[1]["edge_width"] == width
+
+
+def test_the_table_rides_along(viewer: ViewerModel) -> None:
+    regions = add(viewer).regions
+    features = viewer.layers["filled mask"].features
+    assert features["index"].tolist() == [0, 1, 2, 3]
+    assert features.drop(columns="index").iloc[0].isna().all()
+    assert features["area"].tolist()[1:] == regions["area"].tolist()
+    assert viewer.layers["bounding boxes"].features["label"].tolist() == [1, 2, 3]
+    record = viewer.layers["diff map"].metadata["napari-image-diff"]
+    assert record["settings"]["win_size"] == 7
+    assert record["resolved"]["data_range"] == 255
+
+
+def test_the_status_bar_tells_of_regions_and_not_of_the_background(viewer: ViewerModel) -> None:
+    regions = add(viewer).regions
+    mask = viewer.layers["filled mask"]
+    row, col = regions.loc[1, ["centroid_row", "centroid_col"]]
+    assert f"area: {regions.loc[1, 'area']:g}" in mask.get_status((row, col))["coordinates"]
+    assert "area" not in mask.get_status((0, 0))["coordinates"]
+
+
+PLACES: list[dict[str, Any]] = [
+    {"scale": (0.5, 2), "translate": (7, -3), "units": ("um", "um"), "axis_labels": ("down", "right")},
+    {"rotate": 30, "shear": [0.2], "scale": (2, 3)},
+    {"affine": [[1, 0.1, 5], [0.2, 2, 6], [0, 0, 1]], "translate": (1, 2)},
+]
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_results_lie_where_before_lies(viewer: ViewerModel, where: dict[str, Any]) -> None:
+    before = viewer.add_image(make_images()[0], name="placed", **where)
+    add_comparison(viewer, before, viewer.layers["b"])
+    for layer in results_of(viewer, before, viewer.layers["b"]).values():
+        np.testing.assert_allclose(layer.data_to_world((3, 4)), before.data_to_world((3, 4)))
+        assert layer.units == before.units
+        assert layer.axis_labels == before.axis_labels
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_results_follow_when_before_has_moved(viewer: ViewerModel, where: dict[str, Any]) -> None:
+    add(viewer)
+    for name, value in where.items():
+        setattr(viewer.layers["a"], name, value)
+    add(viewer)
+    assert len(viewer.layers) == 5
+    for layer in list(viewer.layers)[2:]:
+        np.testing.assert_allclose(layer.data_to_world((3, 4)), viewer.layers["a"].data_to_world((3, 4)))
+        assert layer.units == viewer.layers["a"].units
+
+
+def test_a_second_run_updates_in_place(viewer: ViewerModel) -> None:
+    add(viewer)
+    layers = list(viewer.layers)
+    viewer.layers["diff map"].colormap = "gray"
+    viewer.layers["filled mask"].opacity = 0.9
+    viewer.layers["bounding boxes"].edge_color = "red"
+    viewer.layers["bounding boxes"].name = "renamed"
+    viewer.layers["b"].data = make_images([*SQUARES, (10, 60), (60, 50)])[1]
+    comparison = add(viewer)
+    assert list(viewer.layers) == layers
+    diff_map, mask, boxes = layers[2:]
+    assert diff_map.data is comparison.difference
+    np.testing.assert_array_equal(mask.data, comparison.labels)
+    assert boxes.nshapes == len(boxes.features) == len(mask.features) - 1 == 5
+    assert diff_map.colormap.name == "gray"
+    assert mask.opacity == 0.9
+    np.testing.assert_array_equal(boxes.edge_color, np.tile([1, 0, 0, 1], (5, 1)))
+    assert boxes.edge_width == [1] * 5
+
+
+def test_regions_may_go_and_come_back(viewer: ViewerModel) -> None:
+    for threshold, count in (1.99, 0), ("otsu", 3), (1.99, 0), ("otsu", 3):
+        comparison = add(viewer, threshold=threshold)
+        assert len(comparison.regions) == viewer.layers["bounding boxes"].nshapes == count
+        assert len(viewer.layers["filled mask"].features) == count + 1
+    assert len(viewer.layers) == 5
+
+
+def test_another_pair_gets_layers_of_its_own(viewer: ViewerModel) -> None:
+    add(viewer)
+    first = list(viewer.layers)
+    viewer.add_image(make_images()[1], name="c")
+    add_comparison(viewer, viewer.layers["b"], viewer.layers["c"])
+    add_comparison(viewer, viewer.layers["b"], viewer.layers["a"])
+    assert len(viewer.layers) == 5 + 1 + 3 + 3
+    assert list(viewer.layers)[:5] == first
+
+
+def test_a_deleted_result_comes_back(viewer: ViewerModel) -> None:
+    add(viewer)
+    viewer.layers.remove("filled mask")
+    add(viewer)
+    assert sorted(names(viewer)) == ["a", "b", "bounding boxes", "diff map", "filled mask"]
+
+
+def test_layers_of_the_user_are_never_taken(viewer: ViewerModel) -> None:
+    theirs = viewer.add_image(np.ones((80, 100)), name="diff map")
+    add(viewer)
+    add(viewer)
+    assert theirs.data.all()
+    assert theirs.name == "diff map"
+    assert len(viewer.layers) == 6
+
+
+def paint(viewer: ViewerModel) -> Layer:
+    viewer.layers["filled mask"].paint((70, 5), 9)
+    return viewer.layers["filled mask"]
+
+
+def fill(viewer: ViewerModel) -> Layer:
+    viewer.layers["filled mask"].fill((0, 0), 9)
+    return viewer.layers["filled mask"]
+
+
+def draw(viewer: ViewerModel) -> Layer:
+    viewer.layers["bounding boxes"].add_rectangles([[0, 0], [5, 5]])
+    return viewer.layers["bounding boxes"]
+
+
+def delete(viewer: ViewerModel) -> Layer:
+    viewer.layers["bounding boxes"].selected_data = {0}
+    viewer.layers["bounding boxes"].remove_selected()
+    return viewer.layers["bounding boxes"]
+
+
+def replace(viewer: ViewerModel) -> Layer:
+    viewer.layers["diff map"].data = np.ones((80, 100), np.float32)
+    return viewer.layers["diff map"]
+
+
+@pytest.mark.parametrize("edit", [paint, fill, draw, delete, replace])
+def test_an_edited_layer_is_the_users(viewer: ViewerModel, edit: Any) -> None:
+    add(viewer)
+    edited = edit(viewer)
+    kept = deepcopy(edited.data)
+    assert not is_result(edited)
+    add(viewer)
+    assert len(viewer.layers) == 6
+    assert edited in viewer.layers
+    for was, now in zip(kept, edited.data, strict=True):
+        np.testing.assert_array_equal(was, now)
+
+
+def test_painting_leaves_the_comparison_alone(viewer: ViewerModel) -> None:
+    comparison = add(viewer)
+    viewer.layers["filled mask"].fill((0, 0), 9)
+    assert comparison.labels.max() == 3
+
+
+def test_duplicates_are_not_adopted(viewer: ViewerModel) -> None:
+    add(viewer)
+    data, state, kind = viewer.layers["filled mask"].as_layer_data_tuple()
+    duplicate = viewer.add_layer(Layer.create(deepcopy(data), state, kind))
+    assert not is_result(duplicate)
+    duplicate.data[:] = 7
+    add(viewer, threshold=1.99)
+    assert (duplicate.data == 7).all()
+    assert len(viewer.layers) == 6
+
+
+def test_selection_camera_and_the_two_layers_stay(viewer: ViewerModel) -> None:
+    viewer.scene.camera.center = (0, 5, 6)
+    viewer.scene.camera.zoom = 3.5
+    before, after = viewer.layers
+    for selected in [before], [before, after], []:
+        viewer.layers.selection = selected
+        add(viewer)
+        assert viewer.layers.selection == set(selected)
+        assert viewer.layers.selection.active == (before if len(selected) == 1 else None)
+    assert viewer.scene.camera.center == (0, 5, 6)
+    assert viewer.scene.camera.zoom == 3.5
+    np.testing.assert_array_equal(before.data, make_images()[0])
+    assert [layer.metadata for layer in (before, after)] == [{}, {}]
+
+
+def test_boxes_are_capped_and_nothing_else(viewer: ViewerModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "BOXES_DRAWN", 2)
+    viewer.layers["b"].data[10:26, 12:40] = 230
+    comparison = add(viewer)
+    boxes = viewer.layers["bounding boxes"]
+    largest = comparison.regions.nlargest(2, "area")["label"]
+    assert boxes.features["label"].tolist() == sorted(largest)
+    assert boxes.nshapes == 2
+    assert len(comparison.regions) == len(viewer.layers["filled mask"].features) - 1 == 3
+
+
+def test_proxies_are_as_good_as_layers(viewer: ViewerModel) -> None:
+    proxy = PublicOnlyProxy(viewer)
+    comparison = add(proxy)
+    assert add(proxy) is not comparison
+    assert len(viewer.layers) == 5
+    assert is_result(proxy.layers["diff map"])
+    assert not is_result(proxy.layers["a"])
+
+
+def test_the_comparison_of_a_pair_is_found(viewer: ViewerModel) -> None:
+    before, after = viewer.layers
+    assert comparison_of(viewer, before, after) is None
+    comparison = add(viewer)
+    assert comparison_of(viewer, before, after) is comparison
+    assert comparison_of(viewer, after, before) is None
+    del viewer.layers[2:]
+    assert comparison_of(viewer, before, after) is None
+
+
+def test_multiscale_layers_are_compared_in_full(viewer: ViewerModel) -> None:
+    before, after = make_images()
+    viewer.add_image([before, before[::2, ::2]], name="pyramid", multiscale=True)
+    comparison = add_comparison(viewer, viewer.layers["pyramid"], viewer.layers["b"])
+    np.testing.assert_array_equal(comparison.labels, compare(before, after).labels)
+
+
+@pytest.mark.parametrize("shape", [(80, 100, 3), (80, 100, 4)])
+def test_the_layer_knows_whether_it_is_colour(shape: tuple[int, ...]) -> None:
+    viewer = ViewerModel()
+    image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    viewer.add_image(image, name="a", rgb=True)
+    viewer.add_image(image, name="b", rgb=True)
+    comparison = add(viewer, channels="none")
+    assert comparison.score == 1
+    assert comparison.labels.shape == (80, 100)
+    narrow = image[:, :4, 0]
+    viewer.add_image(np.ascontiguousarray(narrow), name="narrow", rgb=False)
+    viewer.add_image(np.ascontiguousarray(narrow), name="too", rgb=False)
+    assert add_comparison(viewer, viewer.layers["narrow"], viewer.layers["too"], win_size=3).labels.shape == (80, 4)
+
+
+def test_settings_come_as_settings_mapping_or_keywords(viewer: ViewerModel) -> None:
+    before, after = viewer.layers
+    for settings, changes in (Settings(win_size=9), {}), ({"win_size": 9}, {}), (None, {"win_size": 9}):
+        assert add_comparison(viewer, before, after, settings, **changes).settings.win_size == 9
+
+
+GRAY = np.zeros((20, 30), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (Image(GRAY, name="x"), Labels(GRAY, name="y"), ["After is a Labels", "Image"]),
+        (None, Image(GRAY), ["Before is a NoneType"]),
+        (Image(GRAY, name="x"), Image(GRAY.T, name="y"), ["'x'", "20 x 30", "'y'", "30 x 20", "crop"]),
+        (Image(np.zeros((5, 20, 30)), name="x"), Image(GRAY), ["'x'", "3 dimensions", "5 x 20 x 30"]),
+        (Image(GRAY.astype(complex), name="x", contrast_limits=(0, 1)), Image(GRAY), ["'x'", "complex128"]),
+        (Image(np.zeros((20, 30, 3), np.uint8), name="x"), Image(GRAY.T), ["20 x 30 pixels"]),
+    ],
+)
+def test_a_mismatch_is_put_in_words(before: Any, after: Any, words: list[str]) -> None:
+    reason = explain_mismatch(before, after)
+    for word in words:
+        assert word in reason
+    with pytest.raises(ValueError, match="Pick") as caught:
+        add_comparison(ViewerModel(), before, after)
+    assert str(caught.value) == reason
+
+
+def test_the_same_layer_twice_is_a_mismatch() -> None:
+    layer = Image(GRAY, name="x")
+    assert "both 'x'" in explain_mismatch(layer, layer)
+
+
+def test_gray_and_colour_of_one_size_match() -> None:
+    assert explain_mismatch(Image(GRAY), Image(np.zeros((20, 30, 3), np.uint8))) == ""
+
+
+def test_other_places_are_said() -> None:
+    before = Image(GRAY, scale=(2, 2), units="um")
+    assert describe_transforms(before, Image(GRAY, scale=(2, 2), units="um")) == ""
+    remark = describe_transforms(before, Image(GRAY, translate=(0, 5)))
+    assert "scale, translate, units" in remark
+    assert "pixel by pixel" in remark
+
+
+def test_add_comparison_refuses_before_it_places(viewer: ViewerModel) -> None:
+    with pytest.raises(ValueError, match="even"):
+        add(viewer, win_size=8)
+    with pytest.raises(ValueError, match="fits"):
+        add(viewer, win_size=99)
+    assert len(viewer.layers) == 2
