@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -150,6 +151,7 @@ FORMATS: dict[str, Callable[..., object]] = {
     "png": iio.imwrite,
     "tif": tifffile.imwrite,
     "TIFF": tifffile.imwrite,
+    "lzw.tif": partial(iio.imwrite, plugin="pillow", compression="tiff_lzw"),
     "bmp": iio.imwrite,  # by napari's own reader
     "npy": np.save,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -117,10 +118,10 @@ def measured(
     edges = [0, *cuts, before.shape[0]]
     scores = [
         ssim.measure_tile(before, after, difference, top, bottom, window, center)
-        for top, bottom in zip(edges, edges[1:], strict=False)
+        for top, bottom in itertools.pairwise(edges)
         if top < bottom
     ]
-    return difference, sum(score.total for score in scores), sum(score.count for score in scores)
+    return difference, sum(score.total for score in scores), sum(score.pixels for score in scores)
 
 
 @pytest.mark.parametrize("strip", [64, 100, 4096])
@@ -135,9 +136,7 @@ def test_tiles_give_the_bits_of_the_whole(
     if with_gaps and dtype == np.float32:
         before[5:9, 20:60], after[40, 100] = np.nan, -np.inf
     asked = {"window": "uniform", "win_size": 7, "sigma": 1.5, "use_sample_covariance": True, **options}
-    window = ssim.make_window(
-        asked["window"], asked["win_size"], asked["sigma"], asked["use_sample_covariance"], 85.0
-    )
+    window = ssim.make_window(asked["window"], asked["win_size"], asked["sigma"], asked["use_sample_covariance"], 85.0)
     whole = measured(before, after, window, [], 40.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssim, "STRIP", strip)
@@ -173,7 +172,8 @@ def test_same_values_in_any_dtype_give_the_same_bits(options: dict[str, Any]) ->
 def masked_ssim(before: NDArray[Any], after: NDArray[Any], row: int, col: int, data_range: float) -> float:
     """Return SSIM of the 7 x 7 window round a pixel from its finite pixels, straight from the definition."""
     rows, cols = (
-        np.pad(np.arange(size), 3, mode="symmetric")[at : at + 7] for size, at in zip(before.shape, (row, col), strict=True)
+        np.pad(np.arange(size), 3, mode="symmetric")[at : at + 7]
+        for size, at in zip(before.shape, (row, col), strict=True)
     )
     x, y = before[np.ix_(rows, cols)].ravel(), after[np.ix_(rows, cols)].ravel()
     valid = np.isfinite(x) & np.isfinite(y)

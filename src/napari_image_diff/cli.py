@@ -165,7 +165,15 @@ def _read_image(path: Path) -> Any:
 def _read_tiff(path: Path) -> Any:
     import tifffile
 
-    return tifffile.imread(path)
+    try:
+        return tifffile.imread(path)
+    except ValueError as error:
+        # LZW and JPEG in a TIFF: tifffile wants a package of codecs, Pillow has its own
+        if "imagecodecs" not in str(error):
+            raise
+        import imageio.v3 as imageio
+
+        return imageio.imread(path, plugin="pillow")
 
 
 def _read_png(path: Path) -> Any:

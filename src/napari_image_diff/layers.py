@@ -238,17 +238,12 @@ def explain_mismatch(before: Any, after: Any) -> str:
     """Say in a sentence why two layers cannot be compared, and what to do; return "" if they can."""
     for role, layer in ("Before", before), ("After", after):
         if type(layer).__name__ != "Image":
-            return f"{role} is a {type(layer).__name__}; pick an Image layer."
+            return f"{role} is a {type(layer).__name__}. Pick an Image layer."
     if before is after:
         return f"Before and After are both '{before.name}'. Pick two different layers."
     for layer in before, after:
-        array = array_of(layer)
         if layer.ndim != 2:
-            return f"'{layer.name}' has {layer.ndim} dimensions {_sides(layer)}. Pick layers of one plane."
-        if array.dtype.kind not in "buif":
-            return f"'{layer.name}' holds {array.dtype} values. Pick layers of integers or real numbers."
-        if 0 in array.shape:
-            return f"'{layer.name}' is empty {_sides(layer)}. Pick layers with pixels."
+            return f"'{layer.name}' has {layer.ndim} dimensions ({_sides(layer)}). Pick layers of one plane."
     if array_of(before).shape[:2] != array_of(after).shape[:2]:
         return (
             f"'{before.name}' has {_sides(before)} pixels and '{after.name}' {_sides(after)}. "

@@ -3,6 +3,8 @@
 Every function gives the same bits whatever the tile: a value depends on the pixels of its window alone, never on
 where a tile begins. Integer images are summed in integers (or in floats that hold them exactly), where running sums
 lose nothing. Float images have no running sums: each window is added in one fixed order.
+
+The kernels share this file although it is long: numba's cache of compiled kernels does not see a change in another.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["SCORE_UNIT", "TileScore", "Window", "make_window", "measure_tile"]
+__all__ = ["SCORE_STEPS", "TileScore", "Window", "make_window", "measure_tile"]
 
 # The constants K1 and K2 of Wang et al. (2004), as in scikit-image.
 K1 = 0.01
@@ -23,8 +25,8 @@ K2 = 0.03
 # scikit-image cuts its Gaussian at this many standard deviations: 11 taps at sigma 1.5, as in Wang et al.
 GAUSSIAN_REACH = 3.5
 
-# Scores are summed as integers of this unit, so that the sum does not depend on the order of the tiles.
-SCORE_UNIT = 2.0**-30
+# SSIM is summed as whole numbers, so many to 1, so that the sum does not depend on the order of the tiles.
+SCORE_STEPS = 2**30
 
 # Columns worked on at a time, so that the rows of sums stay in the processor's nearer caches.
 STRIP = 2048
@@ -56,8 +58,8 @@ class TileScore(NamedTuple):
     """The sum of SSIM over the pixels of a tile that count for the score."""
 
     total: int
-    """In units of `SCORE_UNIT`."""
-    count: int
+    """In steps, `SCORE_STEPS` to 1."""
+    pixels: int
 
 
 def make_window(
@@ -257,14 +259,14 @@ def _measure_floats(  # type: ignore[no-untyped-def]
         for row in range(top, bottom):
             group = (row - top) % ROWS_AT_ONCE
             if group == 0:
-                for newest in range(newest, min(row + ROWS_AT_ONCE, bottom) + radius):
+                while newest < min(row + ROWS_AT_ONCE, bottom) + radius:
                     x_row = before[_mirror(newest, height), start:stop]
                     y_row = after[_mirror(newest, height), start:stop]
                     _load_moments(x_row, y_row, center, masked, ring[newest % slots], pitch, first)
                     if taps.size == 0 and size != 7:
                         available = newest - top + radius + 1
                         _add_rows(ring, slots, newest, available, size, columns[(newest - radius - top) % ROWS_AT_ONCE])
-                newest += 1
+                    newest += 1
                 if taps.size == 0 and size == 7:
                     _add_seven_rows(ring, row - radius, columns)
             column = columns[group]
@@ -463,7 +465,7 @@ def _is_valid(x, y):  # type: ignore[no-untyped-def]
 
 @_compile
 def _finish_integers(windows, pitch, difference, scores, weight, c1, c2, ddof):  # type: ignore[no-untyped-def]
-    """Write 1 - SSIM of a row from its window sums, and add SSIM in units of `SCORE_UNIT` to `scores`."""
+    """Write 1 - SSIM of a row from its window sums, and add SSIM in steps of 1 / `SCORE_STEPS` to `scores`."""
     w_x, w_y, w_q, w_p = windows[:pitch], windows[pitch:], windows[2 * pitch :], windows[3 * pitch :]
     c1 = weight * weight * c1
     c2 = weight * (weight - ddof) * c2
@@ -474,7 +476,7 @@ def _finish_integers(windows, pitch, difference, scores, weight, c1, c2, ddof): 
         ssim = (xy + c1) * (2.0 * weight * float(w_p[j]) - xy + c2)
         ssim /= (xx + c1) * (weight * float(w_q[j]) - xx + c2)
         difference[j] = np.float32(1.0 - ssim)
-        scores[j] += np.floor(ssim * 1073741824.0 + 0.5)
+        scores[j] += np.floor(ssim * SCORE_STEPS + 0.5)
 
 
 @_compile
@@ -486,7 +488,7 @@ def _finish_floats(windows, pitch, difference, scores, weight, c1, c2, ddof, cen
     for j in range(difference.size):
         ssim = _ssim_of_sums(w_x[j], w_y[j], w_q[j], w_p[j], weight, c1, c2, center)
         difference[j] = np.float32(1.0 - ssim)
-        scores[j] += np.floor(ssim * 1073741824.0 + 0.5)
+        scores[j] += np.floor(ssim * SCORE_STEPS + 0.5)
 
 
 @_compile
@@ -503,7 +505,7 @@ def _finish_masked(  # type: ignore[no-untyped-def]
             continue
         ssim = _ssim_of_sums(w_x[j], w_y[j], w_q[j], w_p[j], n, n * n * c1, n * (n - ddof) * c2, center)
         difference[j] = np.float32(1.0 - ssim)
-        scores[j] += np.floor(ssim * 1073741824.0 + 0.5)
+        scores[j] += np.floor(ssim * SCORE_STEPS + 0.5)
 
 
 @_compile

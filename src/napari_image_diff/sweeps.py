@@ -240,9 +240,9 @@ def _sweep_map(
 
     found = tiles.map_tiles(measure_tile, tiles.cut_rows(difference.shape), step)
     total = sum(score.total for score, _ in found)
-    count = sum(score.count for score, _ in found)
+    count = sum(score.pixels for score, _ in found)
     # Python integers, so that the one rounding is that of the division
-    score = total / (count << 30) if count else float("nan")
+    score = total / (count * ssim.SCORE_STEPS) if count else float("nan")
     return score, difference, [visited for _, visited in found]
 
 

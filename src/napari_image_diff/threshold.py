@@ -60,7 +60,8 @@ def otsu_level(histogram: NDArray[Any]) -> int:
     -----
     N. Otsu: A threshold selection method from gray-level histograms. IEEE Transactions on Systems, Man, and
     Cybernetics 9(1), 1979. The order of operations and the smallest share are those of OpenCV's ``threshold``, so
-    that rounding falls the same way.
+    that rounding falls the same way. Where OpenCV hands the search to Intel's IPP, it may choose otherwise between
+    splits that are equal to 12 digits.
     """
     counts = [int(count) for count in histogram]
     if not any(counts):

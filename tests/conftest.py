@@ -1,0 +1,90 @@
+"""What tests in a viewer share."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+Images = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture
+def images() -> Images:
+    """Two noisy images; the second has three bright rectangles, the last of them the largest."""
+    before = np.random.default_rng(0).integers(100, 110, (120, 160), dtype=np.uint8)
+    after = before.copy()
+    for row, col, side in (12, 20, 14), (50, 100, 20), (80, 20, 30):
+        after[row : row + side, col : col + side] = 220
+    return before, after
+
+
+class Gate:
+    """Holds comparisons up until it is opened; they go on reporting progress, so they can be cancelled."""
+
+    def __init__(self, compare: Callable[..., Any]) -> None:
+        self._compare = compare
+        self._open = threading.Event()
+        self.entered = threading.Event()
+        self.left = threading.Event()
+
+    def compare(self, *args: Any, progress: Callable[[int, int], None] | None = None, **changes: Any) -> Any:
+        self.left.clear()
+        self.entered.set()
+        try:
+            while not self._open.wait(0.005):
+                if progress is not None:
+                    progress(1, 2)
+            return self._compare(*args, progress=progress, **changes)
+        finally:
+            self.left.set()
+
+    def open(self) -> None:
+        self._open.set()
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """Comparisons wait at a gate."""
+    import napari_image_diff.comparison as room
+
+    gate = Gate(room.compare)
+    monkeypatch.setattr(room, "compare", gate.compare)
+    yield gate
+    gate.open()
+
+
+@pytest.fixture
+def open_dock(qtbot: Any, make_napari_viewer_proxy: Any, images: Images) -> Iterator[Callable[..., Any]]:
+    """Open docks as napari does, by default on a viewer of two images; at the end no run and no thread may be left."""
+    from napari_image_diff.widget.running import Run, _one_thread
+
+    def open_dock(viewer: Any = None, *, show: bool = False) -> Any:
+        if viewer is None:
+            viewer = make_napari_viewer_proxy(show=show)
+            for name, image in zip("ab", images, strict=True):
+                viewer.add_image(image.copy(), name=name)
+        _, dock = viewer.window.add_plugin_dock_widget("napari-image-diff", "Image Difference")
+        qtbot.waitUntil(lambda: not Run.any_under_way(), timeout=120_000)
+        return viewer, dock
+
+    yield open_dock
+    qtbot.waitUntil(lambda: not Run.any_under_way() and not _one_thread().activeThreadCount(), timeout=20_000)
+    gc.collect()
+
+
+@pytest.fixture
+def compared(qtbot: Any, open_dock: Callable[..., Any]) -> Callable[..., Any]:
+    """Open a dock and press Compare in it."""
+
+    def compared(**kwargs: Any) -> Any:
+        viewer, dock = open_dock(**kwargs)
+        dock.panel.compare_button.click()
+        qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
+        return viewer, dock
+
+    return compared

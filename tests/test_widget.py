@@ -1,0 +1,404 @@
+"""The dock in a viewer, by what a person does with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from magicgui.widgets import CheckBox, ComboBox
+from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QLabel, QProgressBar
+
+import napari_image_diff.layers as rooms
+import napari_image_diff.widget.work as work
+from napari_image_diff import Settings, add_comparison
+from napari_image_diff.settings import describe_fields
+from napari_image_diff.widget import compare_selected_layers
+from napari_image_diff.widget.form import ELSEWHERE
+
+
+def names(viewer: Any) -> list[str]:
+    return [layer.name for layer in viewer.layers]
+
+
+def offered(dock: Any) -> list[str]:
+    box = dock.panel.pickers.boxes[0]
+    return [box.itemText(index) for index in range(box.count())]
+
+
+def picked(dock: Any) -> tuple[str, str]:
+    before, after = dock.panel.pickers.boxes
+    return before.currentText(), after.currentText()
+
+
+# ---------------------------------------------------------------- how it looks
+
+
+def test_every_control_has_a_tooltip(open_dock: Any) -> None:
+    _, dock = open_dock()
+    for kind in QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QProgressBar:
+        for control in dock.findChildren(kind):
+            inside_another = control.parent() is dock.panel.table or "scroll" in control.metaObject().className().lower()
+            own = control.objectName() not in ("qt_toolbutton", "ScrollLeftButton", "ScrollRightButton")
+            if not inside_another and own and type(control).__name__ not in ("QScrollBar", "QTableCornerButton"):
+                assert control.toolTip() or isinstance(control.parent(), QComboBox), (kind, control.objectName())
+
+
+def test_it_fits_a_narrow_dock(compared: Any) -> None:
+    viewer, dock = compared()
+    viewer.layers["a"].name = "a very long name " * 10
+    dock.panel.advanced.expand(animate=False)
+    assert dock.panel.minimumSizeHint().width() <= 320
+    assert dock.minimumSizeHint().height() < 400
+    dock.resize(320, 800)
+    for label in dock.panel.findChildren(QLabel):
+        assert label.wordWrap() or label.minimumSizeHint().width() <= max(label.width(), label.sizeHint().width())
+
+
+# ---------------------------------------------------------------- which layers
+
+
+def test_the_lower_layer_is_before(open_dock: Any) -> None:
+    _, dock = open_dock()
+    assert picked(dock) == ("a", "b")
+
+
+def test_of_two_selected_layers_the_lower_is_before(make_napari_viewer_proxy: Any, open_dock: Any) -> None:
+    viewer = make_napari_viewer_proxy()
+    layers = [viewer.add_image(np.zeros((9, 9)), name=name) for name in "wxyz"]
+    viewer.layers.selection = [layers[3], layers[1]]
+    _, dock = open_dock(viewer)
+    assert picked(dock) == ("x", "z")
+
+
+def test_pickers_follow_the_layer_list(open_dock: Any, images: Any) -> None:
+    viewer, dock = open_dock()
+    viewer.add_labels(images[0])
+    viewer.add_image(images[0], name="c")
+    assert offered(dock) == ["a", "b", "c"]
+    viewer.layers["b"].name = "renamed"
+    assert offered(dock) == ["a", "renamed", "c"]
+    assert picked(dock) == ("a", "renamed")
+    viewer.layers.move(0, 3)
+    assert offered(dock) == ["renamed", "a", "c"]
+    assert picked(dock) == ("a", "renamed")
+    viewer.layers.remove("a")
+    assert picked(dock) == ("c", "renamed")
+    viewer.layers.clear()
+    assert picked(dock) == ("", "")
+
+
+def test_our_results_are_never_offered(compared: Any) -> None:
+    viewer, dock = compared()
+    assert len(viewer.layers) == 5
+    viewer.layers["diff map"].name = "renamed"
+    assert offered(dock) == ["a", "b"]
+
+
+def test_swap(open_dock: Any) -> None:
+    _, dock = open_dock()
+    dock.panel.pickers.swap_button.click()
+    assert picked(dock) == ("b", "a")
+    assert dock.panel.compare_button.isEnabled()
+
+
+# ---------------------------------------------------------------- what stands in the way
+
+
+def test_without_layers_it_says_what_to_do(make_napari_viewer_proxy: Any, open_dock: Any, images: Any) -> None:
+    viewer, dock = open_dock(make_napari_viewer_proxy())
+    panel = dock.panel
+    assert "Open two images" in panel.notice.text()
+    assert not panel.compare_button.isEnabled()
+    viewer.add_image(images[0], name="one")
+    assert "second image" in panel.notice.text()
+    assert "'one'" in panel.notice.text()
+    assert not panel.compare_button.isEnabled()
+    viewer.add_image(images[1], name="two")
+    assert panel.notice.text() == ""
+    assert panel.compare_button.isEnabled()
+
+
+def test_obstacles_stand_in_the_dock_before_compare_can_be_pressed(open_dock: Any, images: Any) -> None:
+    viewer, dock = open_dock()
+    viewer.add_image(images[0][:50], name="small")
+    viewer.add_image(np.stack(images), name="stack")
+    after = dock.panel.pickers.boxes[1]
+    for name, words in ("small", "50 x 160"), ("stack", "3 dimensions"), ("a", "both 'a'"):
+        after.setCurrentText(name)
+        assert words in dock.panel.notice.text()
+        assert not dock.panel.compare_button.isEnabled()
+        dock.compare()
+        assert not dock.running
+    after.setCurrentText("b")
+    assert dock.panel.compare_button.isEnabled()
+    assert dock.panel.notice.text() == ""
+
+
+def test_layers_in_other_places_are_compared_by_index_and_the_dock_says_so(compared: Any) -> None:
+    viewer, dock = compared()
+    viewer.layers["b"].translate = (5, 5)
+    dock.panel.pickers.refresh()
+    assert "translate" in dock.panel.notice.text()
+    assert "pixel by pixel" in dock.panel.notice.text()
+    assert dock.panel.compare_button.isEnabled()
+
+
+# ---------------------------------------------------------------- comparing
+
+
+def test_compare_shows_layers_table_and_result(compared: Any) -> None:
+    viewer, dock = compared()
+    assert names(viewer) == ["a", "b", "diff map", "filled mask", "bounding boxes"]
+    text = dock.panel.result.text()
+    for words in "Score 0.", "3 regions", "% changed", "(Otsu)", "Data range 255":
+        assert words in text
+    assert dock.panel.table.model().rowCount() == 3
+    assert dock.panel.controls.number.value() > 0
+    assert dock.panel.controls.auto.isChecked()
+
+
+def test_compare_again_updates_in_place(compared: Any, qtbot: Any) -> None:
+    viewer, dock = compared()
+    layers = list(viewer.layers)
+    viewer.layers["b"].data[0:20, 100:140] = 250
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running)
+    assert list(viewer.layers) == layers
+    assert dock.panel.table.model().rowCount() == 4
+
+
+def test_no_difference_is_a_result(open_dock: Any, qtbot: Any) -> None:
+    viewer, dock = open_dock()
+    viewer.layers["b"].data = viewer.layers["a"].data.copy()
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running)
+    assert "identical" in dock.panel.result.text()
+    assert dock.panel.position.text() == "0 regions"
+    assert not dock.panel.next_button.isEnabled()
+
+
+def test_settings_of_the_form_are_used(open_dock: Any, qtbot: Any) -> None:
+    viewer, dock = open_dock()
+    dock.panel.form.fields["win_size"].value = 11
+    dock.panel.form.fields["window"].value = "uniform"
+    dock.panel.controls.min_area.setValue(500)
+    dock.panel.controls.number.setValue(0.4)
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running)
+    record = viewer.layers["diff map"].metadata["napari-image-diff"]["settings"]
+    assert (record["win_size"], record["min_area"], record["threshold"]) == (11, 500, 0.4)
+
+
+def test_what_the_engine_refuses_is_said(open_dock: Any, qtbot: Any) -> None:
+    viewer, dock = open_dock()
+    dock.panel.form.fields["win_size"].value = 181
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running)
+    assert "181 x 181" in dock.panel.notice.text()
+    assert len(viewer.layers) == 2
+    assert dock.panel.compare_button.isEnabled()
+
+
+def test_what_nobody_foresaw_is_said_and_logged(
+    open_dock: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, dock = open_dock()
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise MemoryError("no room for 1 TB")
+
+    monkeypatch.setattr("napari_image_diff.comparison.compare", fail)
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running)
+    assert "MemoryError: no room for 1 TB" in dock.panel.notice.text()
+    assert "no room" in caplog.text
+
+
+def test_boxes_not_drawn_are_counted(open_dock: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer, dock = open_dock()
+    for room in rooms, work:
+        monkeypatch.setattr(room, "BOXES_DRAWN", 2)
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running)
+    assert "2 largest regions are drawn, 1 are not" in dock.panel.result.text()
+    assert viewer.layers["bounding boxes"].nshapes == 2
+    assert dock.panel.table.model().rowCount() == 3
+
+
+def test_results_of_scripts_and_earlier_docks_are_shown(open_dock: Any) -> None:
+    viewer, dock = open_dock()
+    comparison = add_comparison(viewer, viewer.layers["a"], viewer.layers["b"], threshold=0.6, min_area=10)
+    assert dock.panel.table.model().rowCount() == len(comparison.regions)
+    assert dock.panel.controls.threshold == 0.6
+    assert dock.panel.controls.min_area.value() == 10
+    dock.panel.pickers.swap()
+    assert dock.panel.result.text() == "Not compared yet."
+    assert dock.panel.table.model().rowCount() == 0
+    dock.panel.pickers.swap()
+    assert "0.600" in dock.panel.result.text()
+
+
+def test_the_command_compares_the_two_selected_layers(open_dock: Any, qtbot: Any, images: Any) -> None:
+    viewer, dock = open_dock()
+    viewer.add_image(images[1], name="c")
+    viewer.layers.selection = [viewer.layers["b"], viewer.layers["c"]]
+    compare_selected_layers(viewer)
+    qtbot.waitUntil(lambda: not dock.running)
+    assert picked(dock) == ("b", "c")
+    assert "identical" in dock.panel.result.text()
+    viewer.layers.selection = [viewer.layers["b"]]
+    compare_selected_layers(viewer)
+    assert "Select two Image layers" in dock.panel.notice.text()
+    assert not dock.running
+
+
+def test_the_command_is_in_the_palette(make_napari_viewer: Any, images: Any, qtbot: Any) -> None:
+    from napari._app_model import get_app_model
+
+    viewer = make_napari_viewer()
+    for image in images:
+        viewer.add_image(image)
+    viewer.layers.select_all()
+    get_app_model().commands.execute_command("napari-image-diff.compare_selected").result()
+    dock = viewer.window.dock_widgets["Image Difference (napari-image-diff)"]
+    qtbot.waitUntil(lambda: not dock.running, timeout=60_000)
+    assert len(viewer.layers) == 5
+
+
+# ---------------------------------------------------------------- live controls
+
+
+def test_a_threshold_by_hand_and_back_to_auto(compared: Any, qtbot: Any) -> None:
+    viewer, dock = compared()
+    layers, controls = list(viewer.layers), dock.panel.controls
+    automatic = controls.number.value()
+    controls.number.setValue(1.9)
+    assert not controls.auto.isChecked()
+    qtbot.waitUntil(lambda: not dock.running)
+    assert not viewer.layers["filled mask"].data.any()
+    assert "1.900 (set)" in dock.panel.result.text()
+    controls.auto.click()
+    qtbot.waitUntil(lambda: not dock.running)
+    assert viewer.layers["filled mask"].data.max() == 3
+    assert controls.number.value() == automatic == pytest.approx(controls.slider.value(), abs=1e-3)
+    assert list(viewer.layers) == layers
+
+
+def test_minimum_area_is_live(compared: Any, qtbot: Any) -> None:
+    viewer, dock = compared()
+    dock.panel.controls.min_area.setValue(800)
+    qtbot.waitUntil(lambda: not dock.running)
+    assert dock.panel.table.model().rowCount() == 1
+    assert viewer.layers["bounding boxes"].nshapes == viewer.layers["filled mask"].data.max() == 1
+
+
+def test_dragging_hides_the_boxes_until_the_slider_is_released(compared: Any, qtbot: Any) -> None:
+    viewer, dock = compared()
+    slider, boxes, mask = dock.panel.controls.slider, viewer.layers["bounding boxes"], viewer.layers["filled mask"]
+    slider.setSliderDown(True)
+    with qtbot.waitSignal(dock.panel.controls.changed):
+        slider.setValue(1.9)
+    qtbot.waitUntil(lambda: not mask.data.any())
+    assert not boxes.visible
+    assert boxes.nshapes == 3
+    slider.setSliderDown(False)
+    qtbot.waitUntil(lambda: not dock.running)
+    assert boxes.visible
+    assert boxes.nshapes == 0
+
+
+def test_boxes_that_the_user_hid_stay_hidden(compared: Any, qtbot: Any) -> None:
+    viewer, dock = compared()
+    slider, boxes = dock.panel.controls.slider, viewer.layers["bounding boxes"]
+    boxes.visible = False
+    slider.setSliderDown(True)
+    slider.setValue(1.9)
+    slider.setSliderDown(False)
+    qtbot.waitUntil(lambda: not dock.running)
+    assert not boxes.visible
+    assert boxes.nshapes == 0
+
+
+def test_of_many_moves_the_last_one_counts(compared: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer, dock = compared()
+    updates: list[int] = []
+    viewer.layers["filled mask"].events.data.connect(lambda: updates.append(1))
+    for value in np.linspace(0.1, 1.9, 200):
+        dock.panel.controls.slider.setValue(value)
+    qtbot.waitUntil(lambda: not dock.running)
+    assert "1.900 (set)" in dock.panel.result.text()
+    assert len(updates) == 2  # the first, and the last of those that came meanwhile
+
+
+def test_a_painted_mask_is_left_alone_by_the_slider(compared: Any, qtbot: Any) -> None:
+    viewer, dock = compared()
+    mask = viewer.layers["filled mask"]
+    mask.fill((0, 0), 9)
+    dock.panel.controls.number.setValue(1.9)
+    qtbot.waitUntil(lambda: not dock.running)
+    assert mask.data[0, 0] == 9
+    assert mask.data.any()
+    assert viewer.layers["bounding boxes"].nshapes == 0
+    assert len(viewer.layers) == 5
+
+
+def test_reset_puts_back_every_setting_and_the_result_follows(compared: Any, qtbot: Any) -> None:
+    viewer, dock = compared()
+    panel = dock.panel
+    panel.controls.number.setValue(1.9)
+    panel.controls.min_area.setValue(7)
+    panel.form.fields["win_size"].value = 21
+    qtbot.waitUntil(lambda: not dock.running)
+    panel.reset_button.click()
+    qtbot.waitUntil(lambda: not dock.running)
+    assert dock._read_settings() == Settings()
+    assert viewer.layers["filled mask"].data.max() == 3
+
+
+# ---------------------------------------------------------------- advanced settings
+
+
+def test_the_form_is_made_from_the_settings(open_dock: Any) -> None:
+    _, dock = open_dock()
+    fields = dock.panel.form.fields
+    assert {*fields, *ELSEWHERE} == set(describe_fields())
+    for name, field in fields.items():
+        kind, metadata = describe_fields()[name]
+        assert field.value == getattr(Settings(), name)
+        assert metadata["help"] in field.tooltip
+        if "min" in metadata:
+            assert (field.min, field.max, field.step) == (metadata["min"], metadata["max"], metadata["step"])
+        assert isinstance(field, CheckBox) == (kind is bool)
+        assert isinstance(field, ComboBox) == ("min" not in metadata and kind is not bool)
+
+
+def test_a_setting_that_cannot_be_stands_in_the_way(open_dock: Any) -> None:
+    _, dock = open_dock()
+    dock.panel.form.fields["win_size"].value = 8
+    assert "even" in dock.panel.notice.text()
+    assert not dock.panel.compare_button.isEnabled()
+    dock.panel.form.fields["win_size"].value = 9
+    assert dock.panel.compare_button.isEnabled()
+
+
+def test_the_wheel_scrolls_the_dock_and_changes_nothing(open_dock: Any, qtbot: Any) -> None:
+    from qtpy.QtCore import QPoint, QPointF, Qt
+    from qtpy.QtGui import QWheelEvent
+    from qtpy.QtWidgets import QApplication
+
+    _, dock = open_dock()
+    for control in dock.panel.controls.min_area, dock.panel.controls.slider, dock.panel.pickers.boxes[0]:
+        event = QWheelEvent(
+            QPointF(5, 5),
+            QPointF(5, 5),
+            QPoint(0, -120),
+            QPoint(0, -120),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(control, event)
+    assert dock._read_settings() == Settings()
+    assert picked(dock) == ("a", "b")
