@@ -1,5 +1,6 @@
 # make run    napari with a sample pair, the widget docked and the comparison done (without a display: its picture)
 # make test   everything that is checked, on a machine as it comes
+# make lowest the tests with the oldest dependencies that pyproject.toml allows
 # make bench  the figures of the README
 # make clean  remove what the others made
 
@@ -8,7 +9,7 @@ BIN := .venv/bin
 # the tests open real windows: on Linux in a screen of their own, not on yours
 SCREEN := $(if $(filter Linux,$(shell uname -s)),xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24")
 
-.PHONY: run test bench clean
+.PHONY: run test lowest bench clean
 
 run:
 	tools/bootstrap.sh
@@ -23,6 +24,14 @@ test:
 	$(BIN)/npe2 validate --imports napari-image-diff
 	$(SCREEN) $(BIN)/python -m pytest $(ARGS)
 
+lowest:
+	tools/bootstrap.sh --headless
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
+	$(BIN)/uv pip install --quiet --python .venv-lowest --resolution lowest-direct \
+	    --editable . "pyqt6>=6.9" --group test
+	NUMBA_CACHE_DIR=.venv-lowest/numba $(SCREEN) .venv-lowest/bin/python -m pytest $(ARGS)
+
 bench:
 	tools/bootstrap.sh --headless
 	$(BIN)/python -m pip install --quiet --group bench
@@ -30,5 +39,5 @@ bench:
 	$(SCREEN) $(BIN)/python benchmarks/gui.py
 
 clean:
-	rm -rf .venv build dist screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest build dist screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

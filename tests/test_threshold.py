@@ -1,4 +1,4 @@
-"""The histogram against numpy's cast, Otsu's level against OpenCV's, the threshold against the mask that it stands for."""
+"""The histogram against numpy's cast, Otsu's level against OpenCV's, the threshold against the mask it stands for."""
 
 from __future__ import annotations
 

@@ -24,6 +24,9 @@ __all__ = ["main"]
 PROGRAM = "napari-image-diff"
 SAME, DIFFERENT, ERROR = 0, 1, 2
 
+# OpenCV's level of that name
+SILENT = 0
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare two image files as the command line asks.
@@ -206,14 +209,15 @@ def _decode(path: Path, flags: int) -> Any:
 @contextmanager
 def _silent_opencv() -> Iterator[None]:
     """Keep OpenCV's own warnings off stderr, where we say it in one line; its log level is of the whole process."""
-    from cv2.utils import logging
+    import cv2
 
-    level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    log: Any = getattr(cv2.utils, "logging", cv2)  # in OpenCV 5 and 4
+    level = log.getLogLevel()
+    log.setLogLevel(SILENT)
     try:
         yield
     finally:
-        logging.setLogLevel(level)
+        log.setLogLevel(level)
 
 
 def _read_by_plugins(path: Path) -> Any:
