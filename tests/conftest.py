@@ -46,6 +46,9 @@ class Gate:
     def open(self) -> None:
         self._open.set()
 
+    def close(self) -> None:
+        self._open.clear()
+
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
@@ -63,13 +66,13 @@ def open_dock(qtbot: Any, make_napari_viewer_proxy: Any, images: Images) -> Iter
     """Open docks as napari does, by default on a viewer of two images; at the end no run and no thread may be left."""
     from napari_image_diff.widget.running import Run, _one_thread
 
-    def open_dock(viewer: Any = None, *, show: bool = False) -> Any:
+    def open_dock(viewer: Any = None, *, show: bool = False, settle: bool = True) -> Any:
         if viewer is None:
             viewer = make_napari_viewer_proxy(show=show)
             for name, image in zip("ab", images, strict=True):
                 viewer.add_image(image.copy(), name=name)
         _, dock = viewer.window.add_plugin_dock_widget("napari-image-diff", "Image Difference")
-        qtbot.waitUntil(lambda: not Run.any_under_way(), timeout=120_000)
+        qtbot.waitUntil(lambda: not settle or not Run.any_under_way(), timeout=120_000)
         return viewer, dock
 
     yield open_dock

@@ -18,6 +18,7 @@ from napari_image_diff.layers import (
     describe_transforms,
     explain_mismatch,
     is_result,
+    place,
     results_of,
 )
 
@@ -281,6 +282,19 @@ def test_the_comparison_of_a_pair_is_found(viewer: ViewerModel) -> None:
     assert comparison_of(viewer, after, before) is None
     del viewer.layers[2:]
     assert comparison_of(viewer, before, after) is None
+
+
+def test_layers_left_out_belong_to_the_new_comparison_too(viewer: ViewerModel) -> None:
+    before, after = viewer.layers
+    cut = add(viewer).rethreshold(1.99)
+    difference = viewer.layers["diff map"].data
+    before.translate = (3, 4)
+    place(viewer, cut, before, after, [layers_of(cut, before)[1]], add=False)
+    assert comparison_of(viewer, before, after) is cut
+    assert viewer.layers["diff map"].data is difference
+    assert viewer.layers["diff map"].metadata["napari-image-diff"]["threshold"] == 1.99
+    for layer in list(viewer.layers)[2:]:
+        np.testing.assert_array_equal(layer.translate, (3, 4))
 
 
 def test_multiscale_layers_are_compared_in_full(viewer: ViewerModel) -> None:

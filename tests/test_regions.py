@@ -204,6 +204,17 @@ def test_what_lies_in_a_hole_belongs_to_the_region_around() -> None:
     np.testing.assert_array_equal(labels, np.pad(np.ones((7, 7)), 1))
 
 
+@pytest.mark.parametrize("col", [4, 130, 200, 511, 595])
+def test_one_pixel_not_valid_opens_a_hole_however_wide(col: int) -> None:
+    """Rows are passed over in blocks of 128 pixels where nothing begins or ends."""
+    difference = np.pad(np.zeros((3, 592), np.float32), 4, constant_values=1)
+    assert find_regions(difference, 0.5)[1]["area"].tolist() == [difference.size]
+    difference[5, col] = np.nan
+    labels, regions = find_regions(difference, 0.5)
+    assert regions["area"].tolist() == [difference.size - 3 * 592]
+    np.testing.assert_array_equal(labels > 0, difference > 0.5)
+
+
 def test_threshold_is_strict_and_compared_in_float64() -> None:
     tenth = np.float32(0.1)  # greater than the float64 0.1
     difference = np.full((5, 5), tenth)

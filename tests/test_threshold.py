@@ -131,7 +131,8 @@ def test_levels_are_those_of_the_cast_to_8_bits(shape: tuple[int, int]) -> None:
 def test_levels_change_where_the_cast_does() -> None:
     """The float32 on either side of every step."""
     steps = (1 - np.arange(256) / 255).astype(np.float32)
-    difference = np.stack([np.nextafter(steps, np.float32(-1)), steps, np.nextafter(steps, np.float32(3))])
+    tiny = (10.0 ** -np.linspace(1, 20, 256)).astype(np.float32)
+    difference = np.stack([np.nextafter(steps, np.float32(-1)), steps, np.nextafter(steps, np.float32(3)), tiny])
     np.testing.assert_array_equal(count_levels(difference), cast_as_the_recipes_do(difference))
 
 

@@ -40,6 +40,7 @@ def click_row(qtbot: Any, dock: Any, row: int) -> None:
 def click_canvas(viewer: Any, position: tuple[float, float], event_type: Any, *, drag: int = 0) -> None:
     real = viewer.__wrapped__
     event = event_type("mouse_press", position=position, pos=np.array((50, 50)), button=1)
+    event.modifiers = ()
     mouse_press_callbacks(real, event)
     event.type, event.pos = "mouse_move", event.pos + drag
     mouse_move_callbacks(real, event)
@@ -56,7 +57,7 @@ def press(viewer: Any, key: str) -> None:
 
 @pytest.fixture
 def regions() -> pd.DataFrame:
-    return pd.DataFrame({"label": [1, 2, 3], "area": [30, 10, 20], "extra": [0.123456, 2.0, np.nan]})
+    return pd.DataFrame({"label": [1, 2, 3], "area": [30, 10, 20], "extra": [0.123456, 12345.678, np.nan]})
 
 
 def column_of(model: RegionModel, column: int) -> list[str]:
@@ -69,7 +70,7 @@ def test_the_table_shows_every_column(qtbot: Any, regions: pd.DataFrame) -> None
     heads = [model.headerData(column, Qt.Orientation.Horizontal) for column in range(model.columnCount())]
     assert heads == ["Label", "Area", "extra"]
     assert column_of(model, 1) == ["30", "10", "20"]
-    assert column_of(model, 2) == ["0.1235", "2", "nan"]
+    assert column_of(model, 2) == ["0.1235", "12345.7", "nan"]
     assert "Pixels" in model.headerData(1, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)
 
 
@@ -190,7 +191,7 @@ def test_next_and_previous_by_button_and_by_key(compared: Any) -> None:
 
 
 def test_keys_pressed_in_the_table_reach_the_viewer(compared: Any, qtbot: Any) -> None:
-    viewer, dock = compared(show=True)
+    _, dock = compared(show=True)
     click_row(qtbot, dock, 0)
     qtbot.keyClick(dock.panel.table, Qt.Key.Key_N)
     assert dock.panel.position.text() == "2 of 3"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import time
+import warnings
 import weakref
 from typing import Any
 
@@ -32,6 +34,11 @@ def under_way(open_dock: Any, gate: Any, qtbot: Any) -> Any:
     return under_way
 
 
+def press_compare(dock: Any, qtbot: Any) -> None:
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running)
+
+
 @pytest.fixture(autouse=True)
 def no_gate_for_warming_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_image_diff.widget.dock.warm_up", lambda progress: None)
@@ -42,6 +49,10 @@ def handlers(viewer: Any) -> list[Any]:
     emitters = events.inserted, events.removed, events.reordered, events.renamed
     real = viewer.__wrapped__
     return [[len(emitter.callbacks) for emitter in emitters], list(real.mouse_drag_callbacks), dict(real.keymap)]
+
+
+def ours(viewer: Any) -> int:
+    return sum(callback.__module__.startswith("napari_image_diff") for callback in viewer.mouse_drag_callbacks)
 
 
 def test_a_run_shows_progress_and_can_be_cancelled(under_way: Any, gate: Any, qtbot: Any) -> None:
@@ -67,8 +78,8 @@ def test_a_run_shows_progress_and_can_be_cancelled(under_way: Any, gate: Any, qt
 
 def test_cancel_keeps_the_earlier_result(compared: Any, gate: Any, qtbot: Any) -> None:
     gate.open()
-    viewer, dock = compared()
-    gate._open.clear()
+    _, dock = compared()
+    gate.close()
     dock.panel.compare_button.click()
     dock.panel.cancel_button.click()
     qtbot.waitUntil(lambda: not Run.any_under_way())
@@ -141,17 +152,17 @@ def test_controls_moved_meanwhile_count_in_the_end(under_way: Any, gate: Any, qt
 
 def test_a_hidden_dock_goes_on_and_leaves_the_canvas_alone(under_way: Any, gate: Any, qtbot: Any) -> None:
     viewer, dock = under_way(show=True)
-    assert len(viewer.mouse_drag_callbacks) == 1
+    assert ours(viewer) == 1
     for _ in range(3):
         dock.parent().hide()
-    assert len(viewer.mouse_drag_callbacks) == 0
+    assert ours(viewer) == 0
     assert not viewer.__wrapped__.keymap
     gate.open()
     qtbot.waitUntil(lambda: not dock.running)
     assert len(viewer.layers) == 5
     viewer.add_image(np.zeros((9, 9)), name="meanwhile")
     dock.parent().show()
-    assert len(viewer.mouse_drag_callbacks) == 1
+    assert ours(viewer) == 1
     assert dock.panel.table.model().rowCount() == 3
 
 
@@ -159,7 +170,7 @@ def test_a_floating_dock_goes_on(under_way: Any, gate: Any, qtbot: Any) -> None:
     viewer, dock = under_way(show=True)
     dock.parent().setFloating(True)
     dock.parent().setFloating(False)
-    assert len(viewer.mouse_drag_callbacks) == 1
+    assert ours(viewer) == 1
     gate.open()
     qtbot.waitUntil(lambda: not dock.running)
     assert len(viewer.layers) == 5
@@ -210,9 +221,9 @@ def test_a_viewer_closed_during_a_run(under_way: Any, gate: Any, qtbot: Any) -> 
     gate.open()
 
 
-def test_two_viewers_do_not_mix(under_way: Any, gate: Any, qtbot: Any, images: Any) -> None:
+def test_two_viewers_do_not_mix(under_way: Any, open_dock: Any, gate: Any, qtbot: Any, images: Any) -> None:
     first, dock = under_way()
-    second, other = under_way()
+    second, other = open_dock(settle=False)
     second.layers["b"].data = images[0].copy()
     other.panel.compare_button.click()
     gate.open()
@@ -227,7 +238,7 @@ def test_two_viewers_do_not_mix(under_way: Any, gate: Any, qtbot: Any, images: A
 
 
 def test_two_docks_on_one_viewer(compared: Any, qtbot: Any) -> None:
-    viewer, dock = compared(show=True)
+    viewer, _ = compared(show=True)
     second = ComparisonWidget(viewer)
     viewer.window.add_dock_widget(second, name="second")
     qtbot.waitUntil(lambda: not Run.any_under_way())
@@ -236,12 +247,10 @@ def test_two_docks_on_one_viewer(compared: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: not second.running)
     assert len(viewer.layers) == 5
     viewer.window.remove_dock_widget(second)
-    assert len(viewer.mouse_drag_callbacks) == 1
+    assert ours(viewer) == 1
 
 
 def test_warnings_of_a_run_are_passed_on(open_dock: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import warnings
-
     def warn(*args: Any, **kwargs: Any) -> None:
         warnings.warn("something to know", UserWarning, stacklevel=1)
         raise ValueError("enough")
@@ -249,12 +258,11 @@ def test_warnings_of_a_run_are_passed_on(open_dock: Any, qtbot: Any, monkeypatch
     _, dock = open_dock()
     monkeypatch.setattr("napari_image_diff.comparison.compare", warn)
     with pytest.warns(UserWarning, match="something to know"):
-        dock.panel.compare_button.click()
-        qtbot.waitUntil(lambda: not dock.running)
+        press_compare(dock, qtbot)
 
 
 def test_results_do_not_keep_images_alive(compared: Any, qtbot: Any) -> None:
-    viewer, dock = compared()
+    viewer, _ = compared()
     layer = weakref.ref(viewer.layers["b"].__wrapped__)
     viewer.layers.clear()
     qtbot.waitUntil(lambda: not Run.any_under_way())
@@ -269,8 +277,6 @@ def test_the_window_stays_awake_while_it_compares(open_dock: Any, qtbot: Any) ->
         viewer.layers[name].data = random.integers(0, 255, (4096, 4096), dtype=np.uint8)
     dock.panel.controls.number.setValue(1.99)
     moments: list[float] = []
-    import time
-
     timer = QTimer()
     timer.timeout.connect(lambda: moments.append(time.perf_counter()) if dock.running else None)
     timer.start(5)

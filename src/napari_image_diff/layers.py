@@ -178,21 +178,23 @@ def place(
     """Show `layer_data`, some of the layers of `comparison`, in the viewer.
 
     Layers that show an earlier comparison of the same two are updated in place; missing ones are added if `add`.
+    All of them count as showing `comparison` from now on, those that `layer_data` leaves out too.
     """
     existing = results_of(viewer, before, after)
     selected = [real_layer(layer) for layer in viewer.layers.selection]
     origin = _Origin(weakref.ref(before), weakref.ref(after), comparison)
     for data, attributes, kind in layer_data:
-        layer = existing.get(kind)
-        if layer is not None:
-            _update(layer, data, attributes)
-            # Only now, because the update itself counts as an edit and releases the layer
-            _origins[layer] = origin
+        if kind in existing:
+            _update(existing[kind], data, attributes)
         elif add:
             layer = _create(data, attributes, kind)
             # Already now, because the dock hears of the new layer as it is added
             _origins[layer] = origin
             viewer.add_layer(layer)
+    for layer in existing.values():
+        _keep_up(layer, layer_data[0][1])
+        # Only now, because an update counts as an edit and releases the layer
+        _origins[layer] = origin
     if list(viewer.layers.selection) != selected:
         viewer.layers.selection = selected
 
@@ -292,6 +294,10 @@ def _update(layer: Any, data: Any, attributes: dict[str, Any]) -> None:
         layer.data = data
     if "features" in attributes:
         layer.features = attributes["features"]
+
+
+def _keep_up(layer: Any, attributes: dict[str, Any]) -> None:
+    """Give a layer of ours, whether it has new content or not, the record of the comparison and its place."""
     layer.metadata[MARK] = attributes["metadata"][MARK]
     current = _transforms_of(layer)
     for name in TRANSFORMS:

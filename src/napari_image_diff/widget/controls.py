@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from qtpy.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QDoubleSlider
 
 from ..settings import Settings, describe_fields
@@ -82,21 +82,18 @@ class LiveControls(QWidget):
         metadata = describe_fields()["threshold"][1]
         self.slider.setRange(metadata["min"], metadata["max"])
         self.slider.setSingleStep(metadata["step"])
+        self.slider.setPageStep(50 * metadata["step"])
         self.slider.setToolTip(f"Drag to set the threshold; the regions follow. {help_of['threshold']}")
         self.number.setToolTip(help_of["threshold"])
         self.auto.setToolTip("Find the threshold by Otsu's rule from the histogram of the difference.")
         self.min_area.setToolTip(help_of["min_area"])
 
     def _lay_out(self) -> None:
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setColumnStretch(2, 1)
-        grid.addWidget(QLabel("Threshold"), 0, 0)
-        grid.addWidget(self.auto, 0, 1)
-        grid.addWidget(self.number, 0, 2)
-        grid.addWidget(self.slider, 1, 0, 1, 3)
-        grid.addWidget(QLabel("Minimum area"), 2, 0)
-        grid.addWidget(self.min_area, 2, 1, 1, 2)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(_row(QLabel("Threshold"), self.auto, self.number))
+        column.addWidget(self.slider)
+        column.addLayout(_row(QLabel("Minimum area"), self.min_area))
 
 
 class WheelGuard(QObject):
@@ -124,4 +121,16 @@ def _number(name: str, decimals: int) -> QDoubleSpinBox:
     box.setDecimals(decimals)
     box.setRange(metadata["min"], metadata["max"])
     box.setSingleStep(metadata["step"])
+    # While "0.4" is typed, "0." is not meant
+    box.setKeyboardTracking(False)
+    # Qt asks for the width of the largest number there may be, which a narrow dock has not
+    box.setMinimumWidth(64)
     return box
+
+
+def _row(*widgets: QWidget) -> QHBoxLayout:
+    """Return widgets side by side, of which the last takes the room that is left."""
+    row = QHBoxLayout()
+    for widget in widgets:
+        row.addWidget(widget, int(widget is widgets[-1]))
+    return row

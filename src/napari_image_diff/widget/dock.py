@@ -116,6 +116,7 @@ class ComparisonWidget(QWidget):
         """Give up what is under way when the dock is closed: napari takes it out of its parent then."""
         super().changeEvent(event)
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._stop()
             _cancel_all(self._runs)
 
     def _start(self, kind: str, function: Callable[..., Any], take: Callable[[Any], None]) -> Run:
@@ -128,13 +129,17 @@ class ComparisonWidget(QWidget):
 
     def _stop(self) -> None:
         """Give up what is under way, but for warming up."""
-        for kind in ("compare", "rethreshold"):
-            if kind in self._runs:
-                self._runs.pop(kind).cancel()
+        if "compare" in self._runs:
+            self._runs.pop("compare").cancel()
         self._job = None
+        self._drop_cut()
+        self._refresh()
+
+    def _drop_cut(self) -> None:
+        if "rethreshold" in self._runs:
+            self._runs.pop("rethreshold").cancel()
         self._stale = False
         self._show_boxes()
-        self._refresh()
 
     def _fail(self, message: str) -> None:
         self._stop()
@@ -215,15 +220,13 @@ class ComparisonWidget(QWidget):
         pair = self.panel.pickers.before, self.panel.pickers.after
         if pair != self._pair:
             self._pair, self._message = pair, ""
-        if not self._placing:
-            before, after = pair
-            known = None if before is None or after is None else comparison_of(self._viewer, before, after)
-            if known is not self._comparison:
-                if "rethreshold" in self._runs:
-                    self._runs.pop("rethreshold").cancel()
-                if known is not None:
-                    self.panel.controls.show_settings(known.settings)
-                self._show(known)
+        before, after = pair
+        known = None if before is None or after is None else comparison_of(self._viewer, before, after)
+        if known is not self._comparison and not self._placing:
+            self._drop_cut()
+            if known is not None:
+                self.panel.controls.show_settings(known.settings)
+            self._show(known)
         self._refresh()
 
     def _show(self, comparison: Comparison | None) -> None:

@@ -130,6 +130,8 @@ def _text(tooltip: str) -> QLabel:
     """Return a text of several lines that can be marked and copied."""
     label = QLabel()
     label.setWordWrap(True)
+    # What looks like a tag in the name of a layer is part of the name
+    label.setTextFormat(Qt.TextFormat.PlainText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
     label.setToolTip(tooltip)

@@ -31,13 +31,11 @@ class LayerPickers(QWidget):
         self._viewer = viewer
         self._offered: list[Image] = []
         self._before, self._after = QComboBox(), QComboBox()
-        self._before.setToolTip("The image as it was.")
-        self._after.setToolTip("The image to look for changes in.")
         self.swap_button = QPushButton("Swap")
         self.swap_button.setToolTip("Exchange Before and After.")
         self._lay_out()
         for box in self.boxes:
-            box.currentIndexChanged.connect(self.changed)
+            box.currentIndexChanged.connect(self._tell)
         self.swap_button.clicked.connect(self.swap)
         self.refresh()
 
@@ -81,7 +79,7 @@ class LayerPickers(QWidget):
                 box.addItems([offered.name for offered in self._offered])
                 box.setCurrentIndex(self._offered.index(layer) if layer in self._offered else -1)
         self.swap_button.setEnabled(len(self._offered) > 1)
-        self.changed.emit()
+        self._tell()
 
     def pick_selected(self) -> bool:
         """Pick the two layers selected in the layer list, the lower as before; return whether there are just two."""
@@ -94,6 +92,12 @@ class LayerPickers(QWidget):
     def swap(self) -> None:
         """Exchange before and after."""
         self.pick(self.after, self.before)
+
+    def _tell(self) -> None:
+        """Tell of a change; long names, which a narrow dock cuts off, are whole in the tooltips."""
+        self._before.setToolTip(f"The image as it was.\n{self._before.currentText()}".strip())
+        self._after.setToolTip(f"The image to look for changes in.\n{self._after.currentText()}".strip())
+        self.changed.emit()
 
     def _picked(self, box: QComboBox) -> Image | None:
         index = box.currentIndex()

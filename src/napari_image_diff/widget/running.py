@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import logging
@@ -13,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
-from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, Signal
+from qtpy.QtCore import QObject, QThreadPool, Signal
 from superqt.utils import create_worker
 
 __all__ = ["Progress", "Run"]
@@ -126,6 +127,14 @@ def _give_way() -> None:
 
 @functools.cache
 def _one_thread() -> QThreadPool:
-    pool = QThreadPool(QCoreApplication.instance())
+    pool = QThreadPool()
     pool.setMaxThreadCount(1)
+    # A thread that still runs Python while the interpreter goes down crashes it
+    atexit.register(_end_all, pool)
     return pool
+
+
+def _end_all(pool: QThreadPool) -> None:
+    for run in list(Run._all):
+        run.cancel()
+    pool.waitForDone()

@@ -96,7 +96,7 @@ class RegionModel(QAbstractTableModel):
         if role != Qt.ItemDataRole.DisplayRole or self._regions is None:
             return None
         value = self._regions[self._names[index.column()]].iloc[self._order[index.row()]]
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return _as_text(value)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return the head of a column and what it means."""
@@ -126,6 +126,13 @@ class RegionModel(QAbstractTableModel):
             self._order = self._order[::-1]
 
 
+def _as_text(value: Any) -> str:
+    """Return a number with four digits, or with one after the point where it is large: positions have no exponent."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.1f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 class RegionTable(QTableView):
     """The table itself. `picked` tells the label of the region that the user goes to."""
 
@@ -135,7 +142,6 @@ class RegionTable(QTableView):
         super().__init__()
         self._model = RegionModel()
         self._label = 0
-        self._marking = False
         self.setModel(self._model)
         self.setSortingEnabled(True)
         self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
@@ -171,13 +177,11 @@ class RegionTable(QTableView):
         """Mark the row of a region, without telling that it was picked."""
         self._label = label
         row = self._model.row_of(label)
-        self._marking = True
         self.clearSelection()
         if row >= 0:
             # not column 0: what the user scrolled to stays in view
             column = max(0, self.columnAt(0))
             self.setCurrentIndex(self._model.index(row, column))
-        self._marking = False
 
     def step(self, by: int) -> None:
         """Go `by` rows on, round and round."""
@@ -195,18 +199,15 @@ class RegionTable(QTableView):
         if clipboard is not None:
             clipboard.setText(self._model.as_text())
 
-    def currentChanged(self, current: QModelIndex, previous: QModelIndex) -> None:
-        """Go to the row that the arrow keys reach."""
-        super().currentChanged(current, previous)
-        if current.isValid() and self.hasFocus() and not self._marking:
-            self._go(current)
-
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Leave letters to the viewer: there they are commands, here they would look for a row."""
+        """Go to the row that a key reaches; leave letters to the viewer, where they are commands."""
         if event is not None and event.text().isalpha():
             event.ignore()
-        else:
-            super().keyPressEvent(event)
+            return
+        super().keyPressEvent(event)
+        current = self.currentIndex()
+        if current.isValid() and current.row() != self.position:
+            self._go(current)
 
     def _shape(self) -> None:
         """Let columns be as wide as their content, rows as low as their text, and a few of them always in sight."""
