@@ -159,12 +159,12 @@ def prepare(
         return [preparation.measure_extent(plane, *rows, mixed) for plane in ready] if measure else []
 
     bands = tiles.cut_rows(shape)
-    if common == np.uint8 and not any(usable is None for usable in targets):
+    if any(usable is None for usable in targets) or (measure and common != np.uint8):
+        found = tiles.map_tiles(prepare_tile, bands, step)
+    else:
         # Nothing to convert and nothing to count: one call instead of a sweep
         found = [prepare_tile((0, shape[0]))]
         step(len(bands))
-    else:
-        found = tiles.map_tiles(prepare_tile, bands, step)
     before, after = (_read_only(plane) for plane in ready)
     extents = [preparation.merge_extents(list(of_tiles)) for of_tiles in zip(*found, strict=True)]
     data_range = settings.data_range

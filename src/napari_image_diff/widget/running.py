@@ -26,7 +26,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 REPORT_INTERVAL = 0.1
 
 # How far a computation stands back behind the window where they share a processor, in steps of ``nice``
-NICENESS = 4
+NICENESS = 10
 
 _log = logging.getLogger(__name__)
 
