@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from queue import SimpleQueue
+from threading import Thread
 from typing import Protocol, TypeVar
 
 __all__ = ["Rows", "Step", "cut_rows", "map_tiles", "stepper"]
@@ -48,28 +51,46 @@ def count_threads() -> int:
 
 
 def map_tiles(function: Callable[[Rows], T], tiles: Sequence[Rows], step: Step) -> list[T]:
-    """Return ``[function(tile) for tile in tiles]``, worked out on threads.
+    """Return ``[function(tile) for tile in tiles]``, worked out on threads, the calling one among them.
 
-    `step` is called after each tile. When `function` or `step` raises, tiles not yet begun are dropped, those under
-    way are waited for, and the exception goes on: no thread is left behind.
+    `step` is called on the calling thread after each tile. When `function` or `step` raises, tiles not yet begun are
+    dropped, those under way are waited for, and the exception goes on: no thread is left behind.
     """
-    threads = min(count_threads(), len(tiles))
-    if threads <= 1:
-        results = []
-        for tile in tiles:
-            results.append(function(tile))
+    waiting = deque(enumerate(tiles))
+    finished: SimpleQueue[tuple[int, T] | BaseException] = SimpleQueue()
+
+    def work() -> None:
+        while (item := _take(waiting)) is not None:
+            try:
+                finished.put((item[0], function(item[1])))
+            except BaseException as error:  # for the calling thread, which raises it
+                finished.put(error)
+
+    results: dict[int, T] = {}
+    with ExitStack() as threads:
+        # Leaving in the reverse order: first nothing more is begun, then the threads are waited for
+        for _ in range(min(count_threads(), len(tiles)) - 1):
+            helper = Thread(target=work, name="image-diff")
+            helper.start()
+            threads.callback(helper.join)
+        threads.callback(waiting.clear)
+        while len(results) < len(tiles):
+            if finished.empty() and (item := _take(waiting)) is not None:
+                finished.put((item[0], function(item[1])))
+            found = finished.get()
+            if isinstance(found, BaseException):
+                raise found
+            results[found[0]] = found[1]
             step()
-        return results
-    with ThreadPoolExecutor(threads, thread_name_prefix="image-diff") as pool:
-        futures = [pool.submit(function, tile) for tile in tiles]
-        try:
-            for future in as_completed(futures):
-                future.result()
-                step()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-        return [future.result() for future in futures]
+    return [results[index] for index in range(len(tiles))]
+
+
+def _take(waiting: deque[tuple[int, Rows]]) -> tuple[int, Rows] | None:
+    """Return the next tile, None if there is none; another thread may take the last one first."""
+    try:
+        return waiting.popleft()
+    except IndexError:
+        return None
 
 
 def stepper(progress: Callable[[int, int], None] | None, total: int) -> Step:
