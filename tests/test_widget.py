@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from magicgui.widgets import CheckBox, ComboBox
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
@@ -61,6 +62,18 @@ def test_it_fits_a_narrow_dock(compared: Any) -> None:
     dock.panel.advanced.expand(animate=False)
     assert dock.panel.minimumSizeHint().width() <= 300
     assert dock.minimumSizeHint().height() < 400
+
+
+def test_nothing_is_cut_off_at_the_right(compared: Any, qtbot: Any) -> None:
+    _, dock = compared(show=True)
+
+    def overhang() -> int:
+        right = dock.mapToGlobal(dock.rect().topRight()).x()
+        buttons = [button for button in dock.panel.findChildren(QPushButton) if button.isVisible()]
+        return max(button.mapToGlobal(button.rect().topRight()).x() for button in buttons) - right
+
+    dock.window().resizeDocks([dock.parent()], [10], Qt.Orientation.Horizontal)
+    qtbot.waitUntil(lambda: overhang() <= 0)
 
 
 # ---------------------------------------------------------------- which layers

@@ -48,7 +48,7 @@ def show(picture: Path | None) -> int:
     from qtpy.QtWidgets import QApplication
 
     viewer = napari.Viewer(title="napari-image-diff")
-    viewer.window.resize(1480, 920)
+    viewer.window.resize(1480, 800)
     _, widget = viewer.window.add_plugin_dock_widget("napari-image-diff", "Image Difference")
     # napari fits the first layer into the canvas as it is then: the dock must have taken its place
     QApplication.processEvents()

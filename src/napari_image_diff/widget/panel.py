@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QAbstractSlider,
@@ -110,9 +110,28 @@ class Panel(QWidget):
         return fold
 
 
+class _Area(QScrollArea):
+    """An area that scrolls up and down only: it asks for the width of what is in it."""
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the least size at which nothing is cut off at the right."""
+        hint = super().minimumSizeHint()
+        bar = self.verticalScrollBar()
+        content = self.widget()
+        if bar is not None and content is not None:
+            hint.setWidth(content.minimumSizeHint().width() + bar.sizeHint().width())
+        return hint
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Ask again when the content needs another width: Qt watches it for us, but for the scroll bars only."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
+
+
 def scrolling(widget: QWidget) -> QScrollArea:
     """Return an area round a widget that scrolls, so that the dock never sets the height of the window."""
-    area = QScrollArea()
+    area = _Area()
     area.setWidget(widget)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
