@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 from magicgui.widgets import CheckBox, ComboBox
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPointF, Qt
+from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
+    QApplication,
     QCheckBox,
     QComboBox,
     QProgressBar,
@@ -270,6 +273,26 @@ def test_results_of_scripts_and_earlier_docks_are_shown(open_dock: Any) -> None:
     assert dock.panel.table.model().rowCount() == 0
     dock.panel.pickers.swap()
     assert "0.600" in dock.panel.result.text()
+
+
+def test_a_script_may_change_the_result_while_the_dock_is_open(compared: Any, qtbot: Any) -> None:
+    viewer, dock = compared()
+    comparison = add_comparison(viewer, viewer.layers["a"], viewer.layers["b"], threshold=0.2)
+    QApplication.sendEvent(dock, QEnterEvent(*[QPointF()] * 3))
+    assert "threshold 0.200" in dock.panel.result.text()
+    assert dock.panel.controls.threshold == comparison.settings.threshold == 0.2
+
+
+def test_compare_does_not_wait_for_the_warming_up(open_dock: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def warm_up_for_ever(progress: Any) -> None:
+        while not wait(0.005):
+            progress(0, 1)
+
+    wait = threading.Event().wait
+    monkeypatch.setattr("napari_image_diff.widget.dock.warm_up", warm_up_for_ever)
+    viewer, dock = open_dock(settle=False)
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 5, timeout=20_000)
 
 
 def test_the_command_compares_the_two_selected_layers(open_dock: Any, qtbot: Any, images: Any) -> None:

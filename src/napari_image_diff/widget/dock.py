@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent
-from qtpy.QtGui import QHideEvent, QShowEvent
+from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..layers import comparison_of, describe_transforms, explain_mismatch, place, results_of
@@ -70,6 +70,8 @@ class ComparisonWidget(QWidget):
         before, after = self._pair
         if self._find_obstacle() or before is None or after is None:
             return
+        # What of it is needed now comes with the comparison
+        self._runs["warm up"].cancel()
         self._job = Job.of(before, after, self._read_settings())
         run = self._start("compare", self._job.run, self._take_comparison)
         run.progressed.connect(self._show_progress)
@@ -111,6 +113,11 @@ class ComparisonWidget(QWidget):
         """Leave keys and clicks to others. No more than that: minimising and floating hide the dock too."""
         super().hideEvent(event)
         self.tour.rest()
+
+    def enterEvent(self, event: QEnterEvent | None) -> None:
+        """Catch up with what a script did to the result meanwhile."""
+        super().enterEvent(event)
+        self._sync()
 
     def changeEvent(self, event: QEvent | None) -> None:
         """Give up what is under way when the dock is closed: napari takes it out of its parent then."""
