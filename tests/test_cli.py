@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import imageio.v3 as iio
@@ -59,8 +60,9 @@ def assert_one_error(result: tuple[int, str, str], *words: str) -> None:
 def test_same_exits_with_0(run: Run, pair: tuple[Path, Path]) -> None:
     code, out, err = run(pair[0], pair[0])
     assert (code, err) == (0, "")
-    assert out.splitlines()[0] == "score: 1.0"
-    assert out.splitlines()[2] == "regions: 0"
+    assert out.splitlines()[0].startswith("score 1.0000, identical")
+    assert out.splitlines()[1] == "score: 1.0"
+    assert out.splitlines()[3] == "regions: 0"
 
 
 def test_different_exits_with_1_and_prints_score_threshold_and_regions(run: Run, pair: tuple[Path, Path]) -> None:
@@ -68,9 +70,10 @@ def test_different_exits_with_1_and_prints_score_threshold_and_regions(run: Run,
     expected = compare(BEFORE, AFTER)
     lines = out.splitlines()
     assert (code, err) == (1, "")
-    assert lines[:3] == [f"score: {expected.score}", f"threshold: {expected.threshold} (otsu)", "regions: 1"]
-    assert lines[3].split() == list(expected.regions.columns)
-    assert lines[4].split()[:5] == [str(value) for value in expected.regions.iloc[0, :5].astype(int)]
+    assert lines[0] == expected.summary
+    assert lines[1:4] == [f"score: {expected.score}", f"threshold: {expected.threshold} (otsu)", "regions: 1"]
+    assert lines[4].split() == list(expected.regions.columns)
+    assert lines[5].split()[:5] == [str(value) for value in expected.regions.iloc[0, :5].astype(int)]
 
 
 def test_first_and_second_as_in_the_tutorial(run: Run, pair: tuple[Path, Path]) -> None:
@@ -82,7 +85,7 @@ def test_first_and_second_as_in_the_tutorial(run: Run, pair: tuple[Path, Path]) 
 def test_settings_are_options(run: Run, pair: tuple[Path, Path]) -> None:
     _, out, _ = run(*pair, "--threshold", 0.25, "--min-area", -1, "--window", "gaussian", "--no-use-sample-covariance")
     expected = compare(BEFORE, AFTER, Settings.wang2004(threshold=0.25, min_area=-1))
-    assert out.splitlines()[:3] == [
+    assert out.splitlines()[1:4] == [
         f"score: {expected.score}",
         "threshold: 0.25 (number)",
         f"regions: {len(expected.regions)}",
@@ -120,8 +123,8 @@ def test_pictures_are_those_of_the_recipe(run: Run, pair: tuple[Path, Path], tmp
 
 
 def test_the_difference_is_bright_where_the_images_differ(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
-    run(*pair, "--out", tmp_path)
-    picture = iio.imread(tmp_path / "difference.png")
+    run(*pair, "--out", tmp_path / "pictures")
+    picture = iio.imread(tmp_path / "pictures" / "difference.png")
     difference = compare(BEFORE, AFTER).difference.astype(np.float64)
     np.testing.assert_array_equal(picture[:, :, 0], (difference.clip(0, 1) * 255).astype(np.uint8))
 
@@ -145,6 +148,38 @@ def test_pictures_of_floats_show_what_is_not_valid_black(run: Run, tmp_path: Pat
     picture = iio.imread(tmp_path / "before.png")
     assert not picture[:3].any()
     assert picture[-1, -1, 0] > 250
+
+
+def test_pictures_never_replace_the_images(run: Run, pair: tuple[Path, Path], tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(pair[0].parent)
+    contents = [path.read_bytes() for path in pair]
+    for folder, force in ((".", ()), (str(pair[0].parent), ("--force",)), ("", ())):
+        code, out, err = run(*(path.name for path in pair), "--out", folder, *force)
+        assert (code, out) == (2, "")
+        assert "give" in err
+        assert "folder" in err
+    assert [path.read_bytes() for path in pair] == contents
+
+
+def test_pictures_that_are_there_are_replaced_by_force_only(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "mask.png").write_bytes(b"mine")
+    code, _, err = run(*pair, "--out", folder)
+    assert code == 2
+    assert "--force" in err
+    assert (folder / "mask.png").read_bytes() == b"mine"
+    assert sorted(path.name for path in folder.iterdir()) == ["mask.png"]
+    assert run(*pair, "--out", folder, "--force")[0] == 1
+    assert sorted(path.name for path in folder.iterdir()) == PICTURES
+
+
+def test_nothing_to_compare_is_an_error(run: Run, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "nothing.tif", np.full((40, 40), np.nan, np.float32))
+    tifffile.imwrite(tmp_path / "image.tif", np.ones((40, 40), np.float32))
+    code, out, err = run(tmp_path / "nothing.tif", tmp_path / "image.tif")
+    assert (code, out) == (2, "")
+    assert "nothing can be compared" in err
 
 
 FORMATS: dict[str, Callable[..., object]] = {
@@ -178,7 +213,7 @@ def test_colour_of_16_bits_keeps_its_bits(run: Run, tmp_path: Path) -> None:
     paths = [tmp_path / "before.png", tmp_path / "after.png"]
     for path, image in zip(paths, deep, strict=True):
         cv2.imwrite(str(path), image[:, :, ::-1])
-    assert run(*paths)[1].splitlines()[0] == f"score: {compare(*deep).score}"
+    assert run(*paths)[1].splitlines()[1] == f"score: {compare(*deep).score}"
 
 
 def test_other_formats_need_neither_qt_nor_a_display(tmp_path: Path) -> None:
@@ -263,7 +298,7 @@ def test_pictures_are_written_whole_or_not_at_all(
         return write(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", write_until_full)
-    assert_one_error(run(*pair, "--out", folder), "No space left")
+    assert_one_error(run(*pair, "--out", folder, "--force"), "No space left")
     assert {path: path.read_bytes() for path in folder.iterdir()} == earlier
 
 

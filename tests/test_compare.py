@@ -138,6 +138,8 @@ def test_resolved_says_what_was_used() -> None:
         "channels": {"before": "RGB", "after": "RGBA"},
         "threshold_rule": "otsu",
         "otsu_level": found.resolved["otsu_level"],
+        "identical": False,
+        "same_luma": False,
         "pixels_not_valid": 0,
         "versions": {name: version(name) for name in ("napari-image-diff", "numpy", "numba", "opencv-python-headless")},
     }
@@ -146,6 +148,19 @@ def test_resolved_says_what_was_used() -> None:
     assert (number.resolved["threshold_rule"], number.resolved["otsu_level"], number.threshold) == ("number", None, 0.3)
     found.resolved["versions"].clear()
     assert compare(before, after).resolved["versions"]["numpy"] == np.__version__
+
+
+def test_images_of_one_luma_are_not_called_identical() -> None:
+    before = np.full((40, 40, 3), (200, 50, 50), np.uint8)
+    after = before.copy()
+    after[10:30, 10:30] = (0, 152, 50)
+    found = compare(before, after)
+    assert (found.score, found.changed, found.resolved["identical"]) == (1.0, False, False)
+    assert "no difference in luma (colour and alpha are not compared)" in found.summary
+    transparent = np.dstack([before, np.full((40, 40), 255, np.uint8)])
+    transparent[5:9, 5:9, 3] = 0
+    assert "identical" not in compare(before, transparent).summary
+    assert "identical" in compare(before, before.copy()).summary
 
 
 @pytest.mark.parametrize("window", ["uniform", "gaussian"])
@@ -376,8 +391,16 @@ def test_channels_last_takes_even_three_rows_as_colour() -> None:
 @pytest.mark.parametrize(
     ("shape", "channels", "words"),
     [
-        ((3, 60, 80), "auto", "its channels seem to come first; give .*: numpy.moveaxis(NAME, 0, -1)"),
-        ((4, 60, 80), "last", "its channels seem to come first; give .*: numpy.moveaxis(NAME, 0, -1)"),
+        (
+            (3, 60, 80),
+            "auto",
+            "of a stack give one plane, NAME[0]; of colour .* numpy.moveaxis(NAME, 0, -1)",
+        ),
+        (
+            (4, 60, 80),
+            "last",
+            "of a stack give one plane, NAME[0]; of colour .* numpy.moveaxis(NAME, 0, -1)",
+        ),
         (
             (3, 60, 3),
             "auto",
@@ -429,7 +452,6 @@ def test_the_way_out_of_an_error_works() -> None:
         (np.zeros(SHAPE, [("red", "u1"), ("green", "u1")]), r"\[\('red', 'u1'\), \('green', 'u1'\)\]"),
         (np.ma.masked_all(SHAPE, complex), "complex128"),
         (None, "object"),
-        ("before.png", "<U10"),
         ({"image": 1}, "object"),
     ],
 )

@@ -166,3 +166,9 @@ def test_threshold_of_a_level_marks_the_levels_up_to_it() -> None:
     for level in range(255):
         marked = difference.astype(np.float64) > threshold_of_level(level)
         np.testing.assert_array_equal(marked, levels <= level)
+
+
+def test_what_cannot_be_is_counted_at_the_ends() -> None:
+    """Another thread may write to the images while they are compared: no count may land outside the histogram."""
+    counts = count_levels(np.array([[-0.5, -1e30, np.inf, 7, -np.inf, np.nan]], np.float32))
+    assert (counts[255], counts[0], counts.sum()) == (3, 2, 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,15 @@ def test_nothing_is_cut_off_at_the_right(compared: Any, qtbot: Any) -> None:
 
     dock.window().resizeDocks([dock.parent()], [10], Qt.Orientation.Horizontal)
     qtbot.waitUntil(lambda: overhang() <= 0)
+
+
+def test_long_names_do_not_widen_the_dock(open_dock: Any) -> None:
+    viewer, dock = open_dock()
+    viewer.layers["a"].name = "x" * 5000
+    viewer.add_image(np.zeros((9, 9)), name="y" * 5000)
+    dock.panel.pickers.boxes[1].setCurrentIndex(2)
+    assert "yyy" in dock.panel.notice.text()
+    assert dock.panel.minimumSizeHint().width() <= 300
 
 
 # ---------------------------------------------------------------- which layers
@@ -281,6 +291,59 @@ def test_a_script_may_change_the_result_while_the_dock_is_open(compared: Any, qt
     QApplication.sendEvent(dock, QEnterEvent(*[QPointF()] * 3))
     assert "threshold 0.200" in dock.panel.result.text()
     assert dock.panel.controls.threshold == comparison.settings.threshold == 0.2
+
+
+def test_comparing_in_the_3d_view(compared: Any, qtbot: Any) -> None:
+    viewer, dock = compared()
+    viewer.dims.ndisplay = 3
+    for min_area in (300.0, 1e6, 40.0):
+        dock.panel.controls.min_area.setValue(min_area)
+        qtbot.waitUntil(lambda: not dock.running)
+        assert viewer.layers["bounding boxes"].nshapes == dock.panel.table.model().rowCount()
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running)
+    assert len(viewer.layers) == 5
+    viewer.dims.ndisplay = 2
+    assert viewer.layers["bounding boxes"].nshapes == 3
+
+
+def test_what_changed_since_the_result_is_said(compared: Any, qtbot: Any) -> None:
+    viewer, dock = compared()
+    dock.panel.form.fields["window"].value = "gaussian"
+    assert "settings have changed" in dock.panel.notice.text()
+    assert not dock.panel.form.fields["win_size"].enabled
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running)
+    assert dock.panel.notice.text() == ""
+    viewer.layers["b"].data = viewer.layers["a"].data.copy()
+    assert "'b' has other data now" in dock.panel.notice.text()
+    viewer.layers["b"].data = np.zeros((5, 5), np.uint8)
+    assert not dock.panel.compare_button.isEnabled()
+    viewer.layers["b"].data = viewer.layers["a"].data.copy()
+    assert dock.panel.compare_button.isEnabled()
+    viewer.layers["b"].translate = (3, 4)
+    assert "differ in translate" in dock.panel.notice.text()
+
+
+def test_warnings_during_a_run_are_logged_once(
+    open_dock: Any, qtbot: Any, gate: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, dock = open_dock(settle=False)
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(gate.entered.is_set)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("something else", UserWarning, stacklevel=1)
+    gate.open()
+    qtbot.waitUntil(lambda: not dock.running)
+    assert [record.getMessage() for record in caplog.records].count("UserWarning: something else") <= 1
+
+
+def test_a_threshold_by_hand_begins_in_the_middle(open_dock: Any) -> None:
+    _, dock = open_dock()
+    dock.panel.controls.auto.setChecked(False)
+    assert dock.panel.controls.threshold == 0.5
+    assert dock.panel.controls.number.text() == "0.500"
 
 
 def test_compare_does_not_wait_for_the_warming_up(open_dock: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,9 @@ __all__ = ["main"]
 PROGRAM = "napari-image-diff"
 SAME, DIFFERENT, ERROR = 0, 1, 2
 
+# The files in --out
+PICTURES = ("before.png", "after.png", "difference.png", "mask.png", "filled_after.png")
+
 # OpenCV's level of that name
 SILENT = 0
 
@@ -61,19 +64,34 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    paths, folder, changes = _parse(argv)
+    paths, folder, force, changes = _parse(argv)
+    if folder is not None:
+        _check_folder(folder, paths, force)
     settings = Settings.resolve(**changes)
     before, after = (_read_image(Path(path)) for path in paths)
     # here and not above, so that --help and a mistyped option do not wait for numba
     from .comparison import compare
 
     comparison = compare(before, after, settings)
+    if comparison.resolved["pixels_not_valid"] == comparison.difference.size:
+        raise ValueError("nothing can be compared: no pixel, or too few round any, is a number in both images")
     if folder is not None:
         from .report import write_pictures
 
         write_pictures(comparison, before, after, folder)
     print(_describe(comparison), flush=True)
     return DIFFERENT if comparison.changed else SAME
+
+
+def _check_folder(folder: str, images: Sequence[str], force: bool) -> None:
+    """Raise ValueError where the pictures would be written over one of the images, or over others without `force`."""
+    if not folder:
+        raise ValueError("--out is empty; give the name of a folder")
+    for picture in (Path(folder, name) for name in PICTURES):
+        if picture.exists() and any(os.path.exists(image) and picture.samefile(image) for image in images):
+            raise ValueError(f"--out would write over {picture}, one of the two images; give another folder")
+        if picture.exists() and not force:
+            raise ValueError(f"{picture} is there already; give another folder, or --force to write over it")
 
 
 def _fail(message: str) -> int:
@@ -86,14 +104,14 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message} (see {PROGRAM} --help)")
 
 
-def _parse(argv: Sequence[str] | None) -> tuple[tuple[str, str], str | None, dict[str, Any]]:
-    """Return the two paths, the folder for the pictures and the settings that were given."""
+def _parse(argv: Sequence[str] | None) -> tuple[tuple[str, str], str | None, bool, dict[str, Any]]:
+    """Return the two paths, the folder for the pictures, whether to write over others, and the settings."""
     given = vars(_parser().parse_args(argv))
     named = [given.pop("first"), given.pop("second")]
     paths = [path for path in (given.pop("before"), given.pop("after"), *named) if path is not None]
     if len(paths) != 2 or (None in named and any(named)):
         raise ValueError(f"give two images: {PROGRAM} BEFORE AFTER (see {PROGRAM} --help)")
-    return (paths[0], paths[1]), given.pop("out"), given
+    return (paths[0], paths[1]), given.pop("out"), given.pop("force"), given
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", metavar="DIR", help="write five pictures there: the images with boxes, the difference, ..."
     )
+    parser.add_argument("--force", action="store_true", help="write over pictures that are in DIR already")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
     group = parser.add_argument_group("settings")
     for name, (kind, metadata) in describe_fields().items():
@@ -143,6 +162,7 @@ def _describe(comparison: Comparison) -> str:
     """Return what is printed: score, threshold, number of regions, table of regions."""
     rule = comparison.resolved["threshold_rule"]
     lines = [
+        comparison.summary,
         f"score: {comparison.score}",
         f"threshold: {comparison.threshold} ({rule})",
         f"regions: {len(comparison.regions)}",

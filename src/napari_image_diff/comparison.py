@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import sweeps, threshold, tiles
-from .preparation import Pair
+from .preparation import Pair, Plane
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ class Comparison:
         count = len(self.regions)
         found = f"{count:,} region{'s' if count != 1 else ''}, {self.changed_fraction:.2%} changed"
         if not count:
-            found = "identical" if self.score == 1 and not self.difference.any() else "no region"
+            found = "identical" if self.resolved["identical"] else "no region"
+            if not self.resolved["identical"] and self.resolved["same_luma"]:
+                found = "no difference in luma (colour and alpha are not compared)"
         rule = "Otsu" if self.resolved["threshold_rule"] == "otsu" else "set"
         invalid = self.resolved["pixels_not_valid"]
         left_out = f", {invalid:,} pixels not valid" if invalid else ""
@@ -181,6 +183,7 @@ def compare(
         "data_range": pair.data_range,
         "channels": {"before": planes[0].channels, "after": planes[1].channels},
         "pixels_not_valid": found.difference.size - int(found.histogram.sum()),
+        **_say_same(planes, found),
         "versions": dict(_versions()),
     }
     return _cut(found, pair, asked, resolved, step)
@@ -203,6 +206,14 @@ def _cut(found: sweeps.Map, pair: Pair, settings: Settings, resolved: dict[str, 
         pair=pair,
         histogram=found.histogram,
     )
+
+
+def _say_same(planes: tuple[Plane, Plane], found: sweeps.Map) -> dict[str, bool]:
+    """Return whether the images are identical, pixel by pixel, and whether only their luma is the same."""
+    if found.histogram[-1] < found.difference.size or found.difference.any():
+        return {"identical": False, "same_luma": False}
+    before, after = (plane.data for plane in planes)
+    return {"identical": np.array_equal(before, after), "same_luma": planes[0].channels != "gray"}
 
 
 @functools.cache

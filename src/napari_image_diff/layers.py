@@ -245,7 +245,10 @@ def explain_mismatch(before: Any, after: Any) -> str:
         return f"Before and After are both '{before.name}'. Pick two different layers."
     for layer in before, after:
         if layer.ndim != 2:
-            return f"'{layer.name}' has {layer.ndim} dimensions ({_sides(layer)}). Pick layers of one plane."
+            return (
+                f"'{layer.name}' has {layer.ndim} dimensions ({_sides(layer)}). Pick layers of one plane: "
+                "right-click a stack in the layer list and choose Split Stack."
+            )
     if array_of(before).shape[:2] != array_of(after).shape[:2]:
         return (
             f"'{before.name}' has {_sides(before)} pixels and '{after.name}' {_sides(after)}. "
@@ -306,13 +309,20 @@ def _keep_up(layer: Any, attributes: dict[str, Any]) -> None:
 
 
 def _redraw(boxes: Shapes, corners: NDArray[np.float64], attributes: dict[str, Any]) -> None:
-    """Draw boxes anew: setting ``data`` would give boxes beyond the earlier number a width of their own."""
+    """Draw boxes anew: setting ``data`` fails in the 3-D view, and gives new boxes a width of their own."""
     style = {name: attributes[name] for name in ("edge_color", "edge_width", "face_color")}
     if boxes.nshapes:
-        style = {name: getattr(boxes, name)[0] for name in style}
-    boxes.data = []
+        # That of most boxes: one may be marked
+        style = {name: _most_frequent(getattr(boxes, name)) for name in style}
+        boxes.selected_data = set(range(boxes.nshapes))
+        boxes.remove_selected()
     if len(corners):
         boxes.add_rectangles(corners, **style)
+
+
+def _most_frequent(values: Any) -> Any:
+    found, counts = np.unique(np.asarray(values), axis=0, return_counts=True)
+    return found[np.argmax(counts)]
 
 
 def _transforms_of(layer: Any) -> dict[str, Any]:

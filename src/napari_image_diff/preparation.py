@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -129,6 +130,8 @@ def _read_array(image: ArrayLike, name: str) -> NDArray[Any]:
     except ValueError as error:
         raise ValueError(f"{name} cannot be read as an array ({error}); give rows of one length") from error
     if data.dtype.kind not in "buif":
+        if isinstance(image, (str, os.PathLike)):
+            raise TypeError(f"{name} is a file name; read the file first, imageio.v3.imread does")
         raise TypeError(f"{name} is an array of {data.dtype}; give real numbers: bool, integers or floats")
     if data.size == 0:
         raise ValueError(f"{name} has shape {data.shape} and no pixels; give an image of at least 3 x 3 pixels")
@@ -148,7 +151,7 @@ def _explain_shape(name: str, shape: tuple[int, ...], channels: str) -> str:
     if shape[2] in (3, 4):
         return f"{name} has shape {shape}, colour may be its first axis or its last; give {first} or channels='last'"
     if shape[0] in (3, 4):
-        return f"{name} has shape {shape}, its channels seem to come first; {wanted}: {first}"
+        return f"{name} has shape {shape}: of a stack give one plane, {name}[0]; of colour in the first axis {first}"
     return f"{name} has shape {shape}, a stack; compare one plane of it at a time, {name}[0] or {name}[..., 0]"
 
 
@@ -262,8 +265,9 @@ def check_values(data_range: float, extents: list[Extent]) -> None:
     """Raise ValueError where the formula of SSIM would overflow or vanish."""
     largest = max((max(-extent.low, extent.high) for extent in extents), default=0.0)
     if largest > LARGEST_VALUE or not SMALLEST_RANGE <= data_range <= LARGEST_VALUE:
+        reach = f"the values reach {largest:g} and " if largest > LARGEST_VALUE else ""
         raise ValueError(
-            f"the values reach {max(largest, 0):g} and the data range is {data_range:g}; SSIM needs values up to "
+            f"{reach}the data range is {data_range:g}; SSIM needs values up to "
             f"{LARGEST_VALUE:g} and a data range from {SMALLEST_RANGE:g} to {LARGEST_VALUE:g}: multiply both images by "
             "one factor, or put NaN where a value means that the pixel does not count"
         )

@@ -38,7 +38,8 @@ def count_levels(difference: NDArray[np.float32]) -> NDArray[np.int64]:
     for i in range(values.size):
         d = float(values[i])
         if d == d:
-            counts[i & 3, max(int((1.0 - d) * 255.0), 0)] += 1
+            # Below 0 and above 2 there is nothing, unless another thread writes to the images meanwhile
+            counts[i & 3, int(min(max((1.0 - d) * 255.0, 0.0), LEVELS - 1.0))] += 1
     total: NDArray[np.int64] = counts[0] + counts[1] + counts[2] + counts[3]
     return total
 

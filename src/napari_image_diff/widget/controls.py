@@ -13,6 +13,10 @@ from ..settings import Settings, describe_fields
 __all__ = ["LiveControls", "WheelGuard"]
 
 
+# Where the threshold by hand begins before a result has given one
+UNKNOWN_THRESHOLD = 0.5
+
+
 class LiveControls(QWidget):
     """Threshold, as a slider with a number and an Auto box, and minimum area.
 
@@ -35,7 +39,7 @@ class LiveControls(QWidget):
         self.reset()
         self.slider.valueChanged.connect(self._take_number)
         self.number.valueChanged.connect(self._take_number)
-        self.auto.toggled.connect(self.changed)
+        self.auto.toggled.connect(self._toggle)
         self.min_area.valueChanged.connect(self.changed)
         self.slider.sliderReleased.connect(self.released)
 
@@ -69,6 +73,11 @@ class LiveControls(QWidget):
             self.number.setValue(threshold)
             if not self.dragging:
                 self.slider.setValue(threshold)
+
+    def _toggle(self, auto: bool) -> None:
+        """Go on by hand from the automatic number; before the first result from one half."""
+        self.show_number(self.number.value() if auto or self.number.value() else UNKNOWN_THRESHOLD)
+        self.changed.emit()
 
     def _take_number(self, threshold: float) -> None:
         """Follow the slider or the number that the user moved: they ask for a number, not the automatic one."""

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..layers import comparison_of, describe_transforms, explain_mismatch, place, results_of
 from ..settings import Settings
-from .panel import Panel, scrolling
+from .panel import Panel, breakable, scrolling
 from .running import Run
 from .tour import RegionTour
 from .work import Job, Result, describe_result, rethreshold, warm_up
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ..comparison import Comparison
 
 __all__ = ["ComparisonWidget"]
+
+# What moves a layer in the viewer
+PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
 class ComparisonWidget(QWidget):
@@ -92,7 +95,7 @@ class ComparisonWidget(QWidget):
 
     def reset(self) -> None:
         """Put all settings back to their defaults; a result that is shown follows."""
-        self.panel.form.reset()
+        self.panel.form.show_settings(Settings())
         self.panel.controls.reset()
 
     def reset_choices(self, event: Any = None) -> None:
@@ -226,6 +229,7 @@ class ComparisonWidget(QWidget):
         """Show what the viewer has for the picked pair, which may come from a script or an earlier dock."""
         pair = self.panel.pickers.before, self.panel.pickers.after
         if pair != self._pair:
+            self._listen(pair)
             self._pair, self._message = pair, ""
         before, after = pair
         known = None if before is None or after is None else comparison_of(self._viewer, before, after)
@@ -233,7 +237,30 @@ class ComparisonWidget(QWidget):
             self._drop_cut()
             if known is not None:
                 self.panel.controls.show_settings(known.settings)
+                self.panel.form.show_settings(known.settings)
             self._show(known)
+        self._refresh()
+
+    def _listen(self, pair: tuple[Image | None, Image | None]) -> None:
+        """Hear of it when the picked layers get other data or another place."""
+        for layer in self._pair:
+            if layer is not None:
+                layer.events.data.disconnect(self._hear_of_data)
+                for name in PLACE:
+                    getattr(layer.events, name).disconnect(self._hear_of_place)
+        for layer in pair:
+            if layer is not None:
+                layer.events.data.connect(self._hear_of_data)
+                for name in PLACE:
+                    getattr(layer.events, name).connect(self._hear_of_place)
+
+    def _hear_of_data(self, event: Any) -> None:
+        """Say that the result is of other data than the layer has now."""
+        if self._comparison is not None and self._job is None:
+            self._message = f"'{event.source.name}' has other data now. Press Compare again."
+        self._refresh()
+
+    def _hear_of_place(self, event: Any) -> None:
         self._refresh()
 
     def _show(self, comparison: Comparison | None) -> None:
@@ -261,8 +288,8 @@ class ComparisonWidget(QWidget):
         obstacle = self._find_obstacle()
         before, after = self._pair
         remark = "" if obstacle or before is None or after is None else describe_transforms(before, after)
-        notice = "\n".join(filter(None, (obstacle, self._message, remark)))
-        panel.notice.setText(notice)
+        notice = "\n".join(filter(None, (obstacle, self._message, self._find_change(), remark)))
+        panel.notice.setText(breakable(notice))
         panel.notice.setVisible(bool(notice))
         panel.compare_button.setEnabled(not obstacle)
         panel.show_running(running)
@@ -279,6 +306,15 @@ class ComparisonWidget(QWidget):
         except ValueError as error:
             return f"{error}."
         return explain_mismatch(*self._pair)
+
+    def _find_change(self) -> str:
+        """Return that the result is of other settings than the form has now, "" if it is not."""
+        if self._comparison is None or self._job is not None:
+            return ""
+        shown = self._comparison.settings
+        if all(getattr(shown, name) == value for name, value in self.panel.form.values.items()):
+            return ""
+        return "The advanced settings have changed. Press Compare to use them."
 
     def _read_settings(self) -> Settings:
         controls = self.panel.controls

@@ -38,19 +38,21 @@ class SettingsForm(QWidget):
                 field = self.fields[name] = _field(name, kind, metadata)
                 layout.addRow("" if kind is bool else metadata["label"], field.native)
                 field.changed.connect(self._tell)
+        self._tell()
 
     @property
     def values(self) -> dict[str, Any]:
         """The settings as they stand in the form."""
         return {name: field.value for name, field in self.fields.items()}
 
-    def reset(self) -> None:
-        """Go back to the defaults."""
-        defaults = Settings()
+    def show_settings(self, settings: Settings) -> None:
+        """Show the values of `settings`."""
         for name, field in self.fields.items():
-            field.value = getattr(defaults, name)
+            field.value = getattr(settings, name)
 
     def _tell(self) -> None:
+        gaussian = self.fields["window"].value == "gaussian"
+        self.fields["win_size"].enabled, self.fields["sigma"].enabled = not gaussian, gaussian
         self.changed.emit()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
@@ -32,7 +33,9 @@ from .tour import NEXT_KEY, PREVIOUS_KEY
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-__all__ = ["Panel", "scrolling"]
+__all__ = ["Panel", "breakable", "scrolling"]
+
+LONGEST_WORD = 16
 
 
 class Panel(QWidget):
@@ -143,6 +146,11 @@ def _button(title: str, tooltip: str) -> QPushButton:
     button = QPushButton(title)
     button.setToolTip(tooltip)
     return button
+
+
+def breakable(text: str) -> str:
+    """Return a text that may be broken within long words too: with no place to break, a name would widen the dock."""
+    return re.sub(rf"(\S{{{LONGEST_WORD}}})(?=\S)", "\\1\u200b", text)
 
 
 def _text(tooltip: str) -> QLabel:

@@ -10,10 +10,10 @@ import os
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QThreadPool, Signal
 from superqt.utils import create_worker
 
@@ -75,8 +75,11 @@ class Run(QObject):
 
     def cancel(self) -> None:
         """Stop at the next report of progress; no signal comes after this."""
-        self.blockSignals(True)
-        self._worker.quit()
+        # At exit Qt may have deleted its half of either already
+        if isalive(self):
+            self.blockSignals(True)
+        if isalive(self._worker):
+            self._worker.quit()
 
     def _work(self) -> Any:
         _give_way()
@@ -107,8 +110,9 @@ class Run(QObject):
         self.failed.emit(f"{type(error).__name__}: {error}")
 
     def _warn(self, warning: tuple[Any, ...]) -> None:
-        message, category, file, line, *_ = warning
-        warnings.warn_explicit(message, category, file, line)
+        # Not warned again: while a worker runs, superqt sends every warning of the process here
+        message, category, *_ = warning
+        _log.warning("%s: %s", category.__name__, message)
 
     def _finish(self) -> None:
         self._all.discard(self)
