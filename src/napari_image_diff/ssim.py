@@ -509,7 +509,7 @@ def _finish_floats(sums, pitch, seven, difference, scores, weight, c1, c2, ddof,
         x, y = _window_sum(s_x, j, seven), _window_sum(s_y, j, seven)
         q, p = _window_sum(s_q, j, seven), _window_sum(s_p, j, seven)
         ssim = _ssim_of_sums(x, y, q, p, weight, c1, c2, center)
-        difference[j] = np.float32(1.0 - ssim)
+        difference[j] = _difference_of(ssim)
         scores[j] += np.floor(ssim * SCORE_STEPS + 0.5)
 
 
@@ -526,22 +526,25 @@ def _finish_masked(  # type: ignore[no-untyped-def]
             difference[j] = np.nan
             continue
         ssim = _ssim_of_sums(w_x[j], w_y[j], w_q[j], w_p[j], n, n * n * c1, n * (n - ddof) * c2, center)
-        difference[j] = np.float32(1.0 - ssim)
+        difference[j] = _difference_of(ssim)
         scores[j] += np.floor(ssim * SCORE_STEPS + 0.5)
 
 
 @_compile
 def _ssim_of_sums(x, y, q, p, n, c1, c2, center):  # type: ignore[no-untyped-def]
-    """Return SSIM, kept in -1 to 1 where rounding would leave it."""
+    """Return SSIM; variance and covariance are kept where rounding, in images of tiny contrast, would leave them."""
     variance = max(n * q - (x * x + y * y), 0.0)
     covariance = min(max(2.0 * n * p - 2.0 * (x * y), -variance), variance)
     x += n * center
     y += n * center
-    ssim = (2.0 * (x * y) + c1) * (covariance + c2) / ((x * x + y * y + c1) * (variance + c2))
-    # Not min and max, which would swallow NaN
-    if ssim > 1.0:
-        return 1.0
-    return -1.0 if ssim < -1.0 else ssim
+    return (2.0 * (x * y) + c1) * (covariance + c2) / ((x * x + y * y + c1) * (variance + c2))
+
+
+@_compile
+def _difference_of(ssim):  # type: ignore[no-untyped-def]
+    """Return 1 - SSIM; rounding may leave SSIM a little above 1. Not by max, which would swallow NaN."""
+    difference = 1.0 - ssim
+    return np.float32(0.0 if difference < 0.0 else difference)
 
 
 @_compile
