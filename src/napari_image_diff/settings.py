@@ -112,6 +112,7 @@ class Settings:
             "min": 0.0,
             "max": 1e300,
             "step": 1.0,
+            "zero": "auto",
             "unit": "intensity",
             "help": "Span of the intensities, SSIM's L. 0 resolves it from the two images: 255 for 8 bits, "
             "the fitting one of 255, 1023, 4095, 16383, 65535 for 16 bits, the span of the values for the rest.",
@@ -177,7 +178,8 @@ def describe_fields() -> dict[str, tuple[Any, dict[str, Any]]]:
     """Return ``{field: (type, metadata)}`` of `Settings`, in order.
 
     The metadata have ``label`` and ``help``, and for numbers ``min``, ``max``, ``step`` (all inclusive) and ``unit``.
-    ``bounds`` is "of controls" where numbers beyond ``min`` and ``max`` make sense too.
+    ``zero`` is what 0 stands for, where not for a number; ``bounds`` is "of controls" where numbers beyond ``min`` and
+    ``max`` make sense too.
     """
     hints = get_type_hints(Settings, include_extras=True)
     return {name: (kind, metadata) for name, (kind, metadata) in zip(hints, map(get_args, hints.values()), strict=True)}

@@ -60,10 +60,13 @@ def _field(name: str, kind: Any, metadata: dict[str, Any]) -> Any:
     """Return the widget of a setting, at its default."""
     unit = f" In {metadata['unit']}." if "unit" in metadata else ""
     options = {key: metadata[key] for key in OPTIONS if key in metadata}
-    return create_widget(
+    field = create_widget(
         getattr(Settings(), name),
         annotation=kind,
         name=name,
         label=metadata["label"],
         options={**options, "tooltip": metadata["help"] + unit},
     )
+    if "zero" in metadata:
+        field.native.setSpecialValueText(metadata["zero"])
+    return field
