@@ -161,6 +161,8 @@ def test_images_of_one_luma_are_not_called_identical() -> None:
     transparent[5:9, 5:9, 3] = 0
     assert "identical" not in compare(before, transparent).summary
     assert "identical" in compare(before, before.copy()).summary
+    assert "colour compared as luma" in compare(before, before.copy()).summary
+    assert "luma" not in compare(before[..., 0], after[..., 0]).summary
 
 
 @pytest.mark.parametrize("window", ["uniform", "gaussian"])

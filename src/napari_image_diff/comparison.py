@@ -83,7 +83,8 @@ class Comparison:
         rule = "Otsu" if self.resolved["threshold_rule"] == "otsu" else "set"
         invalid = self.resolved["pixels_not_valid"]
         left_out = f", {invalid:,} pixels not valid" if invalid else ""
-        return f"score {self.score:.4f}, {found}, threshold {self.threshold:.3f} ({rule}){left_out}"
+        as_luma = ", colour compared as luma" if set(self.resolved["channels"].values()) != {"gray"} else ""
+        return f"score {self.score:.4f}, {found}, threshold {self.threshold:.3f} ({rule}){as_luma}{left_out}"
 
     def __repr__(self) -> str:
         """Return the summary: arrays are too long for a line."""
