@@ -27,7 +27,7 @@ test:
 lowest:
 	tools/bootstrap.sh --headless
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
+	$(BIN)/uv venv --quiet --clear --seed --python $(BIN)/python .venv-lowest
 	$(BIN)/uv pip install --quiet --python .venv-lowest --resolution lowest-direct \
 	    --editable . "pyqt6>=6.9" --group test
 	NUMBA_CACHE_DIR=.venv-lowest/numba $(SCREEN) .venv-lowest/bin/python -m pytest $(ARGS)
