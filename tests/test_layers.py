@@ -222,6 +222,16 @@ def test_an_edited_layer_is_the_users(viewer: ViewerModel, edit: Any) -> None:
         np.testing.assert_array_equal(was, now)
 
 
+def test_a_layer_with_a_column_of_the_user_is_the_users(viewer: ViewerModel) -> None:
+    add(viewer)
+    mask = viewer.layers["filled mask"]
+    mask.features["verdict"] = "mine"
+    add(viewer, threshold=0.3)
+    assert (mask.features["verdict"] == "mine").all()
+    assert not is_result(mask)
+    assert len(viewer.layers) == 6
+
+
 def test_painting_leaves_the_comparison_alone(viewer: ViewerModel) -> None:
     comparison = add(viewer)
     viewer.layers["filled mask"].fill((0, 0), 9)

@@ -184,6 +184,9 @@ def place(
     selected = [real_layer(layer) for layer in viewer.layers.selection]
     origin = _Origin(weakref.ref(before), weakref.ref(after), comparison)
     for data, attributes, kind in layer_data:
+        if kind in existing and _has_columns_besides(existing[kind], attributes):
+            # The user has measured something of their own on it
+            _origins.pop(existing.pop(kind))
         if kind in existing:
             _update(existing[kind], data, attributes)
         elif add:
@@ -297,6 +300,11 @@ def _update(layer: Any, data: Any, attributes: dict[str, Any]) -> None:
         layer.data = data
     if "features" in attributes:
         layer.features = attributes["features"]
+
+
+def _has_columns_besides(layer: Any, attributes: dict[str, Any]) -> bool:
+    """Return whether the layer's table has columns that ours would not have."""
+    return "features" in attributes and bool(set(layer.features) - set(attributes["features"]))
 
 
 def _keep_up(layer: Any, attributes: dict[str, Any]) -> None:
