@@ -42,8 +42,9 @@ class Comparison:
     settings : Settings
         What was asked.
     resolved : dict
-        What was found out and used: ``data_range``, ``channels``, ``threshold_rule``, ``otsu_level``,
-        ``pixels_not_valid``, ``versions``.
+        What was found out and used: ``data_range``, ``channels`` of either image, ``threshold_rule``, ``otsu_level``
+        (None for a number), ``identical`` (every value of both images the same), ``same_luma`` (in colour images
+        nothing differs but what is not compared, if anything), ``pixels_not_valid``, ``versions``.
     pair : Pair
         The two images as they were compared: gray planes, read-only; shares memory with the inputs where it can.
     histogram : (256,) int64

@@ -193,7 +193,7 @@ def _measure_integers(  # type: ignore[no-untyped-def]
         column_y = columns[pitch + first :]
         column_q = columns[2 * pitch + first :]
         column_p = columns[3 * pitch + first :]
-        for row in range(top - radius, top + radius):
+        for row in range(top - radius, top + radius + 1):
             x_row = before[_mirror(row, height), start:stop]
             y_row = after[_mirror(row, height), start:stop]
             for j in range(count):
@@ -203,16 +203,9 @@ def _measure_integers(  # type: ignore[no-untyped-def]
                 column_q[j] += x * x + y * y
                 column_p[j] += x * y
         for row in range(top, bottom):
-            x_row = before[_mirror(row + radius, height), start:stop]
-            y_row = after[_mirror(row + radius, height), start:stop]
-            if row == top:
-                for j in range(count):
-                    x, y = number(x_row[j]), number(y_row[j])
-                    column_x[j] += x
-                    column_y[j] += y
-                    column_q[j] += x * x + y * y
-                    column_p[j] += x * y
-            else:
+            if row > top:
+                x_row = before[_mirror(row + radius, height), start:stop]
+                y_row = after[_mirror(row + radius, height), start:stop]
                 x_old = before[_mirror(row - radius - 1, height), start:stop]
                 y_old = after[_mirror(row - radius - 1, height), start:stop]
                 for j in range(count):
