@@ -6,12 +6,13 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import sweeps, threshold, tiles
+from . import detection, kinds, pairing, sweeps, threshold, tiles
+from .evidence import Limits
 from .preparation import Pair, Plane
 from .settings import Settings
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Comparison", "compare"]
+
+# Regions whose difference is nowhere above this are practically invisible to SSIM.
+INVISIBLE = 0.05
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -31,35 +35,51 @@ class Comparison:
         Mean SSIM, -1 to 1, over the pixels at least half a window away from the border; 1 = same.
     difference : (H, W) float32
         1 - SSIM at each pixel: 0 = same, 2 = opposite, NaN = not valid.
+    evidence : (H, W) float32 or None
+        How far a pixel exceeds what noise and edges explain, 1 = the limit, NaN = not valid; None unless the threshold
+        is "auto".
     threshold : float
-        A pixel differs where ``difference > threshold``.
+        A pixel differs where ``difference > threshold``, or ``evidence > threshold`` if there is evidence.
     labels : (H, W) int32
         0 = unchanged, i = region i; regions are filled and numbered in raster order of their first pixels.
     regions : DataFrame
         A row for each region: ``label``, the box ``min_row, min_col, max_row, max_col`` (pixels, half-open), ``area``
         (pixels), ``contour_area`` (as ``cv2.contourArea`` has it), ``centroid_row, centroid_col`` (pixels),
-        ``difference_mean, difference_max``, ``before_mean, after_mean`` (intensities, luma for colour).
+        ``difference_mean, difference_max``, ``before_mean, after_mean`` (intensities, luma for colour). With
+        evidence also ``evidence_mean, evidence_max``, ``kind`` (added, removed, moved, recoloured, brighter, darker, texture, or
+        "only in before" and "only in after"), ``reason`` (why it is of that kind, in words), and of what moved ``moved_rows,
+        moved_cols`` (pixels) and ``partner`` (the label at the other end, 0 if none).
+    forgiven : DataFrame
+        The boxes ``min_row, min_col, max_row, max_col`` of what a displacement by some pixels explains: no regions.
     settings : Settings
         What was asked.
     resolved : dict
         What was found out and used: ``data_range``, ``channels`` of either image, ``threshold_rule``, ``otsu_level``
-        (None for a number), ``identical`` (every value of both images the same), ``same_luma`` (in colour images
-        nothing differs but what is not compared, if anything), ``pixels_not_valid``, ``versions``.
+        (None for other rules), ``identical`` (every value of both images the same), ``same_luma`` (in colour images
+        nothing differs in luma), ``pixels_not_valid``, ``pixels_not_shared`` (of images of different size), ``alignment``,
+        ``intensity`` (gain and offset that were undone), ``noise`` (standard deviation of after - before, intensity) and
+        ``edge_tolerance`` (pixels) with evidence, ``versions``.
     pair : Pair
-        The two images as they were compared: gray planes, read-only; shares memory with the inputs where it can.
+        The two images as they were compared: gray planes and colours, read-only; shares memory with the inputs where it
+        can.
     histogram : (256,) int64
         Pixels at each level of SSIM in 8 bits; Otsu's level comes from it.
+    limits : Limits or None
+        What noise and edges explain in this pair.
     """
 
     score: float
     difference: NDArray[np.float32]
+    evidence: NDArray[np.float32] | None
     threshold: float
     labels: NDArray[np.int32]
     regions: pd.DataFrame
+    forgiven: pd.DataFrame
     settings: Settings
     resolved: dict[str, Any]
     pair: Pair
     histogram: NDArray[np.int64]
+    limits: Limits | None
 
     @property
     def changed(self) -> bool:
@@ -68,24 +88,56 @@ class Comparison:
 
     @property
     def changed_fraction(self) -> float:
-        """Share of the valid pixels that lie in regions, 0 to 1."""
-        valid = self.difference.size - self.resolved["pixels_not_valid"]
-        return int(self.regions["area"].sum()) / valid if valid else 0.0
+        """Share of the pixels compared, or in one image only, that lie in regions, 0 to 1."""
+        pixels = self.difference.size - self.resolved["pixels_not_valid"]
+        if len(self.regions) and self.settings.size == "pad":
+            pixels += self.resolved["pixels_not_shared"]
+        return min(1.0, int(self.regions["area"].sum()) / pixels) if pixels else 0.0
+
+    @property
+    def verdict(self) -> Literal["identical", "no difference beyond noise", "no difference beyond the threshold", "different"]:
+        """Which of three it is: every value the same, nothing that counts, or some region."""
+        if self.changed:
+            return "different"
+        if self.resolved["identical"]:
+            return "identical"
+        return "no difference beyond noise" if self.evidence is not None else "no difference beyond the threshold"
 
     @property
     def summary(self) -> str:
         """The result in one line."""
+        parts = [f"score {self.score:.4f}, {self._say_found()}"]
+        if self.resolved["threshold_rule"] != "auto":
+            rule = "Otsu" if self.resolved["threshold_rule"] == "otsu" else "set"
+            parts.append(f"threshold {self.threshold:.3f} ({rule})")
+            if set(self.resolved["channels"].values()) != {"gray"}:
+                parts.append("colour compared as luma")
+        elif self.verdict != "identical" and self.resolved["noise"] is not None:
+            parts.append(f"noise {self.resolved['noise']:.3g}")
+        if self.resolved["alignment"]["outcome"] in ("aligned", "could not align"):
+            words = "undone" if self.resolved["alignment"]["outcome"] == "aligned" else "could not align"
+            parts.append(f"{words}: {self.resolved['alignment']['reason']}")
+        for count, text in (
+            (len(self.forgiven), "explained by a local shift"),
+            (self.resolved["pixels_not_shared"], "pixels in one image only"),
+            (self.resolved["pixels_not_valid"], "pixels not valid"),
+        ):
+            if count:
+                parts.append(f"{count:,} {text}")
+        return ", ".join(parts)
+
+    def _say_found(self) -> str:
+        """Return how many regions there are and how much they cover, or which kind of nothing there is."""
         count = len(self.regions)
-        found = f"{count:,} region{'s' if count != 1 else ''}, {self.changed_fraction:.2%} changed"
         if not count:
-            found = "identical" if self.resolved["identical"] else "no region"
-            if not self.resolved["identical"] and self.resolved["same_luma"]:
-                found = "no difference in luma (colour and alpha are not compared)"
-        rule = "Otsu" if self.resolved["threshold_rule"] == "otsu" else "set"
-        invalid = self.resolved["pixels_not_valid"]
-        left_out = f", {invalid:,} pixels not valid" if invalid else ""
-        as_luma = ", colour compared as luma" if set(self.resolved["channels"].values()) != {"gray"} else ""
-        return f"score {self.score:.4f}, {found}, threshold {self.threshold:.3f} ({rule}){as_luma}{left_out}"
+            if not self.resolved["identical"] and self.resolved["same_luma"] and self.evidence is None:
+                return "no difference in luma (colour and alpha are not compared)"
+            return "no region" if self.verdict == "no difference beyond the threshold" else self.verdict
+        found = f"{count:,} region{'s' if count != 1 else ''}"
+        if self.evidence is not None and not (self.regions["difference_max"] > INVISIBLE).any():
+            kinds = ", ".join(dict.fromkeys(self.regions["kind"]))
+            return f"yet {found}: {kinds}, {self.changed_fraction:.2%} changed"
+        return f"{found}, {self.changed_fraction:.2%} changed"
 
     def __repr__(self) -> str:
         """Return the summary: arrays are too long for a line."""
@@ -95,37 +147,50 @@ class Comparison:
         self,
         threshold: float | str | None = None,
         min_area: float | None = None,
+        sensitivity: float | None = None,
         *,
         progress: Callable[[int, int], None] | None = None,
     ) -> Comparison:
-        """Return the comparison with another threshold or minimum area; the difference is not computed again.
+        """Return the comparison with another threshold, minimum area or sensitivity; nothing else is computed again.
 
         Parameters
         ----------
-        threshold : float or "otsu", optional
+        threshold : float, "auto" or "otsu", optional
             As in `Settings`; that of this comparison's settings by default.
-        min_area : float, optional
-            As in `Settings`; that of this comparison's settings by default.
+        min_area, sensitivity : float, optional
+            As in `Settings`; those of this comparison's settings by default.
         progress : callable, optional
             Called as ``progress(done, total)`` after each tile; what it raises ends the run.
 
         Returns
         -------
         Comparison
-            Shares ``difference``, ``pair`` and ``histogram`` with this one.
+            Shares ``difference``, ``evidence``, ``pair`` and ``histogram`` with this one. Evidence is measured when
+            "auto" is asked for the first time.
 
         Raises
         ------
         TypeError, ValueError
             If a value is not one that `Settings` takes.
         """
-        asked = {"threshold": threshold, "min_area": min_area}
+        asked = {"threshold": threshold, "min_area": min_area, "sensitivity": sensitivity}
         settings = Settings.resolve(
             self.settings, **{name: value for name, value in asked.items() if value is not None}
         )
-        step = tiles.stepper(progress, sweeps.count_fast_steps(self.difference.shape))
+        shape = self.difference.shape
+        steps = sweeps.count_fast_steps(shape)
+        if settings.threshold == "auto" and self.evidence is None:
+            steps += detection.count_steps(shape)
+        step = tiles.stepper(progress, steps)
         found = sweeps.Map(self.difference, self.score, self.histogram)
-        return _cut(found, self.pair, settings, self.resolved, step)
+        return _cut(found, _Evidence(self.evidence, self.limits), self.pair, settings, self.resolved, step)
+
+
+class _Evidence(NamedTuple):
+    """Evidence and the limits it was held against, None where not measured."""
+
+    found: NDArray[np.float32] | None = None
+    limits: Limits | None = None
 
 
 def compare(
@@ -133,6 +198,9 @@ def compare(
     after: ArrayLike,
     settings: Settings | Mapping[str, Any] | None = None,
     *,
+    inside: ArrayLike | None = None,
+    ignore: ArrayLike | None = None,
+    evidence: Callable[[NDArray[Any], NDArray[Any]], ArrayLike] | None = None,
     progress: Callable[[int, int], None] | None = None,
     **changes: Any,
 ) -> Comparison:
@@ -141,20 +209,25 @@ def compare(
     Parameters
     ----------
     before, after : (H, W) or (H, W, 3 or 4) array-like of real numbers
-        Images of one size, of any layout and container (numpy, dask, zarr, xarray, memory-mapped); never written to.
-        Colour is compared as luma; alpha is not used.
+        Images of any layout and container (numpy, dask, zarr, xarray, memory-mapped); never written to.
     settings : Settings, optional
         All parameters; ``Settings()`` by default.
+    inside, ignore : (H, W) array-like of bool or integers, optional
+        In the pixels of `before`: a pixel counts only where `inside` is not 0, and not where `ignore` is not 0.
+    evidence : callable, optional
+        Evidence of your own instead of what noise and edges do not explain: called once as ``evidence(before, after)`` with
+        the images as they are compared (aligned, (H, W) or (H, W, 3 or 4), read-only), it returns an (H, W) map of which
+        values above 1 are changes. The threshold must be "auto".
     progress : callable, optional
         Called as ``progress(done, total)`` on the calling thread after each tile; an exception that it raises ends
         the run and goes on to the caller.
     **changes
-        Single fields of `Settings`, such as ``threshold=0.2``.
+        Single fields of `Settings`, such as ``sensitivity=2``.
 
     Returns
     -------
     Comparison
-        Score, difference, threshold, labels and table of regions.
+        Score, difference, evidence, labels and table of regions.
 
     Raises
     ------
@@ -163,8 +236,9 @@ def compare(
 
     Notes
     -----
-    SSIM map, Otsu's threshold and filled external contours, as in A. Rosebrock, "Image Difference with OpenCV and
-    Python", PyImageSearch 2017, and the StackOverflow answer "Extract differences between two images".
+    ``Settings.classic()`` is SSIM map, Otsu's threshold and filled external contours, as in A. Rosebrock, "Image
+    Difference with OpenCV and Python", PyImageSearch 2017, and the StackOverflow answer "Extract differences between two
+    images".
 
     Examples
     --------
@@ -173,41 +247,130 @@ def compare(
     >>> after = before.copy()
     >>> after[20:40, 30:50] = 200
     >>> compare(before, after).regions[["min_row", "min_col", "max_row", "max_col"]].values.tolist()
-    [[17, 27, 43, 53]]
+    [[19, 29, 41, 51]]
     """
     asked = Settings.resolve(settings, **changes)
-    planes = sweeps.read_planes(before, after, asked)
-    shape = planes[0].data.shape
-    step = tiles.stepper(progress, sweeps.count_slow_steps(shape) + sweeps.count_fast_steps(shape))
-    pair = sweeps.prepare(planes, asked, step)
+    if evidence is not None and asked.threshold != "auto":
+        raise ValueError(f"threshold is {asked.threshold!r}, which cuts the difference; give threshold='auto' to cut your own evidence")
+    planes = pairing.read_planes(before, after, asked)
+    shape = pairing.find_grid(planes, asked)
+    steps = sweeps.count_slow_steps(shape) + sweeps.count_fast_steps(shape)
+    auto = asked.threshold == "auto"
+    step = tiles.stepper(progress, steps + (detection.count_steps(shape) if auto else 0))
+    pair, notes = pairing.make_pair(planes, asked, step, inside=inside, ignore=ignore)
     found = sweeps.measure_map(pair, asked, step)
     resolved = {
         "data_range": pair.data_range,
         "channels": {"before": planes[0].channels, "after": planes[1].channels},
         "pixels_not_valid": found.difference.size - int(found.histogram.sum()),
+        **notes,
         **_say_same(planes, found),
+        "noise": None,
+        "edge_tolerance": None,
+        "sizes": {"before": planes[0].data.shape[:2], "after": planes[1].data.shape[:2]},
         "versions": dict(_versions()),
     }
-    return _cut(found, pair, asked, resolved, step)
+    own = _Evidence(_measure_own(evidence, pair)) if evidence is not None else _Evidence()
+    return _cut(found, own, pair, asked, resolved, step)
 
 
-def _cut(found: sweeps.Map, pair: Pair, settings: Settings, resolved: dict[str, Any], step: tiles.Step) -> Comparison:
-    """Do the fast half: from the difference to the regions."""
+def _measure_own(
+    evidence: Callable[[NDArray[Any], NDArray[Any]], ArrayLike], pair: Pair
+) -> NDArray[np.float32]:
+    """Return the evidence that a function of the user's finds; NaN where a pixel is not valid."""
+    given = pair.colours or (pair.before, pair.after)
+    found = np.array(evidence(*given), np.float32)
+    if found.shape != pair.before.shape:
+        raise ValueError(
+            f"evidence returned an array of shape {found.shape}; give a map with one value for each pixel, "
+            f"{pair.before.shape}"
+        )
+    for plane in (pair.before, pair.after):
+        found[~np.isfinite(plane)] = np.nan
+    return found
+
+
+def _cut(
+    found: sweeps.Map, measured: _Evidence, pair: Pair, settings: Settings, resolved: dict[str, Any], step: tiles.Step
+) -> Comparison:
+    """Do the fast half: from the maps to the regions."""
     rule = settings.threshold if isinstance(settings.threshold, str) else "number"
     level = threshold.otsu_level(found.histogram) if rule == "otsu" else None
-    cut = threshold.threshold_of_level(level) if level is not None else float(settings.threshold)
-    labels, regions = sweeps.label_regions(found.difference, cut, settings.min_area, pair, step)
+    alone = pairing.find_alone(resolved["sizes"]) if settings.size == "pad" else []
+    if rule == "auto":
+        if measured.found is None:
+            measured = _measure_evidence(found, pair, resolved, step)
+        evidence, limits = measured
+        assert evidence is not None
+        # What float32 has, so that all stages cut at the same value
+        cut = float(np.float32(1 / settings.sensitivity))
+        radius = limits.radius if limits is not None else 1
+        changes = detection.find_changes(_with_alone(evidence, alone), cut, settings.min_area, pair, radius, step)
+        labels, regions = sweeps.paint_regions(changes.found, found.difference, evidence, pair, step)
+        _tell_kinds(regions, labels, pair, limits, alone)
+        forgiven = changes.forgiven
+        if limits is not None:
+            resolved = {**resolved, "noise": limits.noise, "edge_tolerance": limits.radius}
+    else:
+        evidence, limits, forgiven = None, measured.limits, np.empty((0, 4), np.int64)
+        cut = threshold.threshold_of_level(level) if level is not None else float(settings.threshold)
+        labels, regions = sweeps.label_regions(_with_alone(found.difference, alone), cut, settings.min_area, pair, step)
     return Comparison(
         score=found.score,
         difference=found.difference,
+        evidence=evidence,
         threshold=cut,
         labels=labels,
         regions=regions,
+        forgiven=make_boxes(forgiven),
         settings=settings,
         resolved={**resolved, "threshold_rule": rule, "otsu_level": level},
         pair=pair,
         histogram=found.histogram,
+        limits=limits,
     )
+
+
+def _measure_evidence(found: sweeps.Map, pair: Pair, resolved: dict[str, Any], step: tiles.Step) -> _Evidence:
+    """Return evidence and limits of a pair; of identical images there is nothing to measure."""
+    if resolved["identical"]:
+        step(detection.count_steps(pair.before.shape))
+        return _Evidence(np.where(np.isnan(found.difference), np.nan, np.float32(0)))
+    limits = detection.measure_limits(pair, step)
+    return _Evidence(detection.measure_evidence(pair, limits, step), limits)
+
+
+def _with_alone(cut: NDArray[np.float32], alone: list[pairing.Alone]) -> NDArray[np.float32]:
+    """Return the map that is cut, with what only one image has marked as changed."""
+    if not alone:
+        return cut
+    marked = cut.copy()
+    for part in alone:
+        marked[part.rows, part.columns] = np.inf
+    return marked
+
+
+def _tell_kinds(
+    regions: pd.DataFrame, labels: NDArray[np.int32], pair: Pair, limits: Limits | None, alone: list[pairing.Alone]
+) -> None:
+    """Add to the table what kind of change each region is."""
+    boxes = regions[["min_row", "min_col", "max_row", "max_col"]].to_numpy(np.int64)
+    images = [image[..., :3] for image in pair.colours] or [pair.before, pair.after]
+    found = kinds.name_kinds(*images, labels, boxes, pair.data_range, limits.noise if limits is not None else 0.0)
+    regions["kind"], regions["reason"] = list(found.kind), list(found.reason)
+    regions["moved_rows"], regions["moved_cols"] = found.shift.T
+    regions["partner"] = found.partner
+    for part in alone:
+        inside = np.unique(labels[part.rows, part.columns])
+        for label in inside[inside > 0]:
+            regions.loc[label - 1, ["kind", "reason"]] = f"only in {part.name}", f"after does not reach as far as before" if part.name == "before" else "before does not reach as far as after"
+
+
+def make_boxes(boxes: NDArray[np.int64]) -> pd.DataFrame:
+    """Return boxes (N, 4) as a table."""
+    import pandas as pd
+
+    return pd.DataFrame(dict(zip(("min_row", "min_col", "max_row", "max_col"), boxes.T, strict=True)))
 
 
 def _say_same(planes: tuple[Plane, Plane], found: sweeps.Map) -> dict[str, bool]:

@@ -74,6 +74,8 @@ class Pair(NamedTuple):
     """SSIM's L."""
     center: float
     """A value near the middle of the data, the same for whole numbers of any dtype."""
+    colours: tuple[NDArray[Any], ...] = ()
+    """Both images in colour, (H, W, 3), or 4 where transparency is compared too, of one dtype; empty for gray ones."""
 
 
 class Extent(NamedTuple):

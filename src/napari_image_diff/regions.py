@@ -7,6 +7,7 @@ other; holes and connections are worked out on the runs alone, so that the resul
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,13 +22,16 @@ __all__ = [
     "Quantity",
     "Regions",
     "Runs",
+    "connect_runs",
     "find_runs",
     "join_runs",
+    "keep_regions",
     "make_quantity",
     "make_regions",
     "make_table",
     "measure_tile",
     "paint_tile",
+    "weigh_tile",
 ]
 
 _compile = njit(nogil=True, error_model="numpy", cache=True)
@@ -120,18 +124,42 @@ def make_regions(runs: Runs, width: int, min_area: float) -> Regions:
     region around. The contour area is n4 + n3 / 2, with n4 and n3 the numbers of 2 x 2 blocks that have 4 and 3
     pixels in the region (Pick's theorem on the polygon through the pixels' middles).
     """
+    found = connect_runs(runs, width)
+    return keep_regions(found, found.contour_area > min_area)
+
+
+def connect_runs(runs: Runs, width: int, reach: int = 1) -> Regions:
+    """Return all regions of an image `width` columns wide: holes filled, pixels up to `reach` apart in one region."""
     offsets, starts, stops = _fill_holes(*runs, width)
     filled = Runs(offsets, starts, stops, runs.open[:0])
-    parents, doubled_area = _connect(filled.offsets, filled.starts, filled.stops)
-    region_of_run, sums = _sum_regions(filled.offsets, filled.starts, filled.stops, parents, doubled_area)
-    kept = sums[:, 5] > 2 * min_area
-    numbers = np.zeros(kept.size, np.int32)
-    numbers[kept] = np.arange(1, np.count_nonzero(kept) + 1, dtype=np.int32)
-    sums = sums[kept]
+    parents, doubled_area = _connect(offsets, starts, stops, reach)
+    region_of_run, sums = _sum_regions(offsets, starts, stops, parents, doubled_area)
     area = sums[:, 4]
-    return Regions(
-        filled, numbers[region_of_run], sums[:, :4], area, sums[:, 5] / 2, sums[:, 6:8] / np.maximum(area, 1)[:, None]
+    labels = (region_of_run + 1).astype(np.int32)
+    return Regions(filled, labels, sums[:, :4], area, sums[:, 5] / 2, sums[:, 6:8] / np.maximum(area, 1)[:, None])
+
+
+def keep_regions(found: Regions, kept: NDArray[np.bool_]) -> Regions:
+    """Return the regions marked in `kept` (N,), numbered anew in the same order."""
+    numbers = np.zeros(kept.size + 1, np.int32)
+    numbers[1:][kept] = np.arange(1, np.count_nonzero(kept) + 1, dtype=np.int32)
+    return Regions(found.runs, numbers[found.labels], *(column[kept] for column in found[2:]))
+
+
+def weigh_tile(
+    found: Regions, top: int, bottom: int, evidence: NDArray[np.float32], cut: float, most: float
+) -> NDArray[np.float64]:
+    """Return the weight of each region in the rows `top` to `bottom`: its pixels above `cut`, each by how far above.
+
+    A pixel of evidence e counts e / cut, `most` at the utmost, in steps of 2^-10; weights of tiles add up exactly.
+    """
+    runs = found.runs
+    weights = np.zeros(len(found.area) + 1)
+    limit = _largest_below(cut)
+    _weigh_runs(
+        runs.offsets[top : bottom + 1], runs.starts, runs.stops, found.labels, evidence[top:bottom], limit, cut, most, weights
     )
+    return weights[1:]
 
 
 class Quantity(NamedTuple):
@@ -172,10 +200,11 @@ def measure_tile(found: Regions, top: int, bottom: int, quantity: Quantity) -> N
     )
 
 
-def make_table(
-    found: Regions, difference: Quantity, before: Quantity | None = None, after: Quantity | None = None
-) -> pd.DataFrame:
-    """Return the regions as a table, a row for each, in the order of their labels."""
+def make_table(found: Regions, quantities: Mapping[str, Quantity]) -> pd.DataFrame:
+    """Return the regions as a table, a row for each, in the order of their labels.
+
+    Each quantity has its mean over the region as a column; difference and evidence have their greatest value too.
+    """
     import pandas as pd
 
     count = len(found.area)
@@ -183,12 +212,11 @@ def make_table(
     columns |= dict(zip(("min_row", "min_col", "max_row", "max_col"), found.boxes.T, strict=True))
     columns |= {"area": found.area, "contour_area": found.contour_area}
     columns |= dict(zip(("centroid_row", "centroid_col"), found.centroids.T, strict=True))
-    for name, quantity in (("difference", difference), ("before", before), ("after", after)):
-        if quantity is not None:
-            sums, largest = _sum_runs(found.labels, quantity.sums, quantity.largest, count)
-            columns[f"{name}_mean"] = sums / np.maximum(found.area, 1) * quantity.unit + quantity.zero
-            if name == "difference":
-                columns["difference_max"] = largest
+    for name, quantity in quantities.items():
+        sums, largest = _sum_runs(found.labels, quantity.sums, quantity.largest, count)
+        columns[f"{name}_mean"] = sums / np.maximum(found.area, 1) * quantity.unit + quantity.zero
+        if name in ("difference", "evidence"):
+            columns[f"{name}_max"] = largest
     return pd.DataFrame(columns)
 
 
@@ -216,6 +244,18 @@ def _measure_runs(offsets, starts, stops, run_labels, values, zero, unit, sums, 
                 greatest = max(greatest, line[j])
             sums[run] = total
             largest[run] = greatest
+
+
+@_compile
+def _weigh_runs(offsets, starts, stops, run_labels, evidence, limit, cut, most, weights):  # type: ignore[no-untyped-def]
+    for row in range(evidence.shape[0]):
+        for run in range(offsets[row], offsets[row + 1]):
+            line = evidence[row, starts[run] : stops[run]]
+            total = 0.0
+            for j in range(line.size):
+                if line[j] > limit:
+                    total += np.floor(min(float(line[j]) / cut, most) * 1024.0 + 0.5) / 1024.0
+            weights[run_labels[run]] += total
 
 
 @_compile
@@ -354,20 +394,28 @@ def _fill_holes(offsets, starts, stops, open_gaps, width):  # type: ignore[no-un
 
 
 @_compile
-def _connect(offsets, starts, stops):  # type: ignore[no-untyped-def]
-    """Return the parents of the runs united over edges and corners, and each run's share of twice the contour area."""
+def _connect(offsets, starts, stops, reach):  # type: ignore[no-untyped-def]
+    """Return the parents of the runs united, and each run's share of twice the contour area.
+
+    Runs are united where pixels of theirs are at most `reach` apart, the longer way of the two: 1 is over edges and corners.
+    """
     parents = np.arange(starts.size)
     doubled_area = np.zeros(starts.size, np.int64)
-    for row in range(1, offsets.size - 1):
-        upper, lower = offsets[row - 1], offsets[row]
-        while upper < offsets[row] and lower < offsets[row + 1]:
-            if starts[upper] <= stops[lower] and starts[lower] <= stops[upper]:
-                _unite(parents, upper, lower)
-                doubled_area[lower] += _doubled_area(starts[upper], stops[upper], starts[lower], stops[lower])
-            if stops[upper] < stops[lower]:
-                upper += 1
-            else:
-                lower += 1
+    for row in range(offsets.size - 1):
+        for run in range(offsets[row] + 1, offsets[row + 1]):
+            if starts[run] < stops[run - 1] + reach:
+                _unite(parents, run - 1, run)
+        for above in range(max(0, row - reach), row):
+            first = offsets[above]
+            for lower in range(offsets[row], offsets[row + 1]):
+                while first < offsets[above + 1] and stops[first] + reach <= starts[lower]:
+                    first += 1
+                upper = first
+                while upper < offsets[above + 1] and starts[upper] < stops[lower] + reach:
+                    _unite(parents, upper, lower)
+                    if above == row - 1:
+                        doubled_area[lower] += _doubled_area(starts[upper], stops[upper], starts[lower], stops[lower])
+                    upper += 1
     return parents, doubled_area
 
 

@@ -20,12 +20,16 @@ __all__ = ["Settings", "describe_fields"]
 # 2 N^2 max^2, with N the pixels of the window, must stay below 2^63 for 16-bit images: that holds up to 181 x 181.
 LARGEST_WIN_SIZE = 181
 
+# What the recipes do instead of the defaults.
+CLASSIC = {"threshold": "otsu", "min_area": 40.0, "align": "none", "alpha": "drop"}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """All parameters of a comparison; immutable, hashable and comparable.
 
-    ``Settings()`` equals ``Settings.classic()``. Change single fields with keyword arguments of
+    ``Settings()`` detects: evidence against noise and edges, after a small shift is undone. ``Settings.classic()`` and
+    ``Settings.wang2004()`` are the older ways. Change single fields with keyword arguments of
     :func:`~napari_image_diff.compare` or with :func:`dataclasses.replace`.
 
     Raises
@@ -42,17 +46,28 @@ class Settings:
     """
 
     threshold: Annotated[
-        Literal["otsu"] | float,
+        Literal["auto", "otsu"] | float,
         {
             "label": "Threshold",
             "min": 0.0,
             "max": 2.0,
             "step": 0.001,
             "unit": "1 - SSIM",
-            "help": "A pixel differs where the difference (1 - SSIM, 0 to 2) is greater than this number. "
-            "'otsu' finds the number from the histogram of the difference.",
+            "help": "'auto' finds what noise and edges do not explain. A number cuts the difference: a pixel differs "
+            "where 1 - SSIM (0 to 2) is greater. 'otsu' finds that number from the histogram of the difference.",
         },
-    ] = "otsu"
+    ] = "auto"
+    sensitivity: Annotated[
+        float,
+        {
+            "label": "Sensitivity",
+            "min": 0.1,
+            "max": 10.0,
+            "step": 0.05,
+            "help": "Moves the limit of what noise and edges explain: a pixel differs where evidence x sensitivity is "
+            "greater than 1. Above 1 finds fainter changes, and sooner or later noise. Used by threshold 'auto'.",
+        },
+    ] = 1.0
     min_area: Annotated[
         float,
         {
@@ -65,7 +80,39 @@ class Settings:
             "help": "Regions are kept when their contour area is larger than this. "
             "A region one pixel wide has contour area 0; a negative number keeps every region.",
         },
-    ] = 40.0
+    ] = -1.0
+    align: Annotated[
+        Literal["none", "translation", "rigid", "affine"],
+        {
+            "label": "Alignment",
+            "help": "What of the place of 'after' is found and undone before comparing: a shift, a shift and a rotation, "
+            "or scale and shear too. Nothing is moved unless the images become clearly more similar by it.",
+        },
+    ] = "translation"
+    match_intensity: Annotated[
+        Literal["none", "gain_offset"],
+        {
+            "label": "Match light",
+            "help": "'gain_offset' fits brightness and contrast of 'after' to 'before', on what did not change, and undoes "
+            "them before comparing.",
+        },
+    ] = "none"
+    size: Annotated[
+        Literal["error", "overlap", "pad"],
+        {
+            "label": "Sizes that differ",
+            "help": "'error' refuses images of different size. 'overlap' compares what they share, from the first row and "
+            "column; 'pad' does too and shows the rest as regions of their own. Nothing is ever resized.",
+        },
+    ] = "error"
+    alpha: Annotated[
+        Literal["compare", "drop"],
+        {
+            "label": "Alpha",
+            "help": "'compare' looks at transparency too, and not at the colour of what is fully transparent; a missing "
+            "alpha is opaque. 'drop' looks at the colour alone.",
+        },
+    ] = "compare"
     window: Annotated[
         Literal["uniform", "gaussian"],
         {
@@ -143,18 +190,19 @@ class Settings:
         With ``min_area=-1`` they are those of the PyImageSearch tutorial (2017), as they stand those of the
         StackOverflow answer "Extract differences between two images".
         """
-        return cls(**changes)
+        return cls(**{**CLASSIC, **changes})
 
     @classmethod
     def wang2004(cls, **changes: Any) -> Settings:
-        """Return the window of Wang et al. (2004): Gaussian, sigma 1.5, population covariance.
+        """Return the classic settings with the window of Wang et al. (2004): Gaussian, sigma 1.5, population covariance.
 
         References
         ----------
         Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli: Image quality assessment: from error visibility
         to structural similarity. IEEE Transactions on Image Processing 13(4), 2004. doi:10.1109/TIP.2003.819861
         """
-        return cls(**{"window": "gaussian", "sigma": 1.5, "use_sample_covariance": False, **changes})
+        gaussian = {"window": "gaussian", "sigma": 1.5, "use_sample_covariance": False}
+        return cls(**{**CLASSIC, **gaussian, **changes})
 
     @classmethod
     def resolve(cls, settings: Settings | Mapping[str, Any] | None = None, **changes: Any) -> Settings:

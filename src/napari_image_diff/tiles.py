@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Protocol, TypeVar
 
-__all__ = ["Rows", "Step", "cut_rows", "map_tiles", "stepper"]
+__all__ = ["Rows", "Step", "cut_rows", "map_tiles", "stepper", "uncounted"]
 
 Rows = tuple[int, int]
 """First and last row (exclusive) of a tile: a band as wide as the image."""
@@ -30,6 +30,7 @@ TILE_PIXELS = 2**20
 # The same for sweeps that only look at each pixel or write it.
 LIGHT_TILE_PIXELS = 2**22
 
+I = TypeVar("I")
 T = TypeVar("T")
 
 
@@ -50,7 +51,7 @@ def count_threads() -> int:
     return os.cpu_count() or 1
 
 
-def map_tiles(function: Callable[[Rows], T], tiles: Sequence[Rows], step: Step) -> list[T]:
+def map_tiles(function: Callable[[I], T], tiles: Sequence[I], step: Step) -> list[T]:
     """Return ``[function(tile) for tile in tiles]``, worked out on threads, the calling one among them.
 
     `step` is called on the calling thread after each tile. When `function` or `step` raises, tiles not yet begun are
@@ -85,7 +86,7 @@ def map_tiles(function: Callable[[Rows], T], tiles: Sequence[Rows], step: Step) 
     return [results[index] for index in range(len(tiles))]
 
 
-def _take(waiting: deque[tuple[int, Rows]]) -> tuple[int, Rows] | None:
+def _take(waiting: deque[tuple[int, I]]) -> tuple[int, I] | None:
     """Return the next tile, None if there is none; another thread may take the last one first."""
     try:
         return waiting.popleft()
@@ -104,3 +105,8 @@ def stepper(progress: Callable[[int, int], None] | None, total: int) -> Step:
             progress(done, total)
 
     return step
+
+
+def uncounted(step: Step) -> Step:
+    """Return `step` for a sweep that was not counted on: it is called as often, but nothing is done by it."""
+    return lambda tiles=1: step(0)

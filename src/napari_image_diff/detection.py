@@ -1,0 +1,126 @@
+"""Evidence swept over all tiles of a pair, and the regions that it makes.
+
+What noise and edges explain is resolved once for the pair; which regions count is decided after those of all tiles are joined.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import displacement, evidence, regions, tiles
+from .preparation import Pair
+
+__all__ = ["Changes", "count_steps", "find_changes", "measure_evidence", "measure_limits"]
+
+# Regions are closed by a square of so many pixels, so that what is speckled or written in letters is one, ...
+CLOSING = 7
+
+# ... and so are parts of which pixels are so near.
+LINKED = 3
+
+# A region needs this weight: each of its pixels counts by its evidence, up to the second number. Three pixels far above the limit
+# are enough, or ten just above it.
+LEAST_WEIGHT = 10.0
+MOST_WEIGHT = 4.0
+
+
+class Changes(NamedTuple):
+    """The regions of a pair that count, and those that a small displacement explains."""
+
+    found: regions.Regions
+    forgiven: NDArray[np.int64]
+    """(N, 4): min_row, min_col, max_row, max_col."""
+
+
+def count_steps(shape: tuple[int, int]) -> int:
+    """Return how often `measure_evidence` calls its step."""
+    return len(tiles.cut_rows(shape))
+
+
+def make_source(pair: Pair) -> evidence.Source:
+    """Return a pair as evidence is taken from it."""
+    # 0 is 0 wherever the middle of the data lies within one data range of it, so that whole numbers of all types agree
+    zero = 0.0 if 0 <= pair.center <= pair.data_range else pair.center - pair.data_range / 2
+    return evidence.Source(pair.before, pair.after, pair.colours, pair.data_range, zero)
+
+
+def measure_limits(pair: Pair, step: tiles.Step) -> evidence.Limits:
+    """Return what noise and edges explain in a pair."""
+    source = make_source(pair)
+    sample = evidence.sample_tiles(pair.before.shape)
+    for radius in evidence.RADII:
+        count = functools.partial(evidence.count_tile, source, radius=radius)
+        counts = functools.reduce(evidence.Counts.__add__, tiles.map_tiles(count, sample, tiles.uncounted(step)))
+        limits = evidence.make_limits(counts, radius, pair.data_range)
+        if limits is not None:
+            break
+    assert limits is not None  # the largest radius always has limits
+    return limits
+
+
+def measure_evidence(pair: Pair, limits: evidence.Limits, step: tiles.Step) -> NDArray[np.float32]:
+    """Return the evidence of a pair, 1 = the limit, NaN where a pixel is not valid."""
+    source = make_source(pair)
+    found = np.empty(pair.before.shape, np.float32)
+    tiles.map_tiles(
+        lambda rows: evidence.write_tile(source, *rows, limits, found), tiles.cut_rows(found.shape), step
+    )
+    return found
+
+
+def find_changes(
+    found: NDArray[np.float32], cut: float, min_area: float, pair: Pair, radius: int, step: tiles.Step
+) -> Changes:
+    """Return the regions where evidence is greater than `cut`.
+
+    Parameters
+    ----------
+    found : (H, W) float32
+        Evidence.
+    cut : float
+        A pixel counts above it.
+    min_area : float
+        Regions are kept when their contour area is greater; a negative number keeps all.
+    pair : Pair
+        The images, to see whether a region is a displaced part.
+    radius : int
+        The tolerance of the evidence; regions are held against displacement where it is greater than 1.
+    step : callable
+        Called after each tile.
+    """
+    bands = tiles.cut_rows(found.shape, light=True)
+    runs = regions.join_runs(tiles.map_tiles(lambda rows: _find_runs(found, *rows, cut), bands, step))
+    every = regions.connect_runs(runs, found.shape[1], LINKED)
+    skip = tiles.uncounted(step)
+    weights = tiles.map_tiles(
+        lambda rows: regions.weigh_tile(every, *rows, found, cut, MOST_WEIGHT), bands if len(every.area) else [], skip
+    )
+    kept = regions.keep_regions(every, (np.sum(weights, axis=0) >= LEAST_WEIGHT) & (every.contour_area > min_area))
+    if radius == 1 or not len(kept.area):
+        return Changes(kept, np.empty((0, 4), np.int64))
+    displaced = np.array(
+        tiles.map_tiles(
+            lambda region: displacement.is_displaced(pair.before, pair.after, kept.boxes[region], pair.data_range),
+            range(len(kept.area)),
+            skip,
+        )
+    )
+    return Changes(regions.keep_regions(kept, ~displaced), kept.boxes[displaced])
+
+
+def _find_runs(found: NDArray[np.float32], top: int, bottom: int, cut: float) -> regions.Runs:
+    """Return the runs of the closed mask in the rows `top` to `bottom`."""
+    first, last = max(0, top - CLOSING + 1), min(found.shape[0], bottom + CLOSING - 1)
+    over = found[first:last] > cut
+    if not over.any():
+        return regions.find_runs(found[top:bottom], np.inf)
+    import cv2
+
+    closed = cv2.morphologyEx(over.view(np.uint8), cv2.MORPH_CLOSE, np.ones((CLOSING, CLOSING), np.uint8))
+    mask = closed[top - first : bottom - first].astype(np.float32)
+    mask[np.isnan(found[top:bottom])] = np.nan
+    return regions.find_runs(mask, 0.5)

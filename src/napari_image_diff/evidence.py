@@ -1,0 +1,666 @@
+"""The evidence that a pixel changed: how far it exceeds what noise and edges explain, 1 = the limit.
+
+A pair is looked at in *channels* (luma, and for colour images R - G, (R + G) / 2 - B and alpha) and in cells of 1, 2, 4
+and 8 pixels. In each, what no small displacement can explain is held against a limit that comes from the pair itself:
+from the noise measured at like intensity and like activity, and from the contrast of the edges near by.
+
+All is worked out in blocks that begin at multiples of 8 pixels, with a rim of fixed width around, so that a value
+depends on the pixels around it alone, never on the tile. Intensities are in *levels* here: 255 of them are the data range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+__all__ = ["Counts", "Limits", "Source", "count_tile", "make_limits", "sample_tiles", "write_tile"]
+
+# Cells of 1, 2, 4 and 8 pixels: change that is too faint for one pixel shows in the mean of many. Colour begins at 2,
+# because JPEG and video store it at half the resolution.
+CELLS = (1, 2, 4, 8)
+
+# Blocks for the activity, pixels a side: those of JPEG, whose errors spread over a block.
+BLOCK = 8
+
+# Noise is measured apart for each of so many bins of intensity (its square grows with the signal: photons) ...
+INTENSITIES = 8
+
+# ... and of activity, the span of a neighbourhood of 3 x 3 blocks: under 2 levels, 4, 8, ..., 64 and more.
+ACTIVITIES = 7
+
+# A limit is so many times the standard deviation of the noise ...
+LUMA_FACTOR = 8.0
+COLOUR_FACTOR = 12.0
+
+# ... and never below this share of the data range: 3 levels, 6 for colour.
+LUMA_FLOOR = 0.012
+COLOUR_FLOOR = 0.024
+
+# Interpolation, sharpening and compression err at an edge in proportion to it: this share of the span of the pixels around
+# is explained.
+EDGE_SHARE = 0.35
+
+# The same where edges are displaced by more than a pixel, of the span of 9 x 9 blocks.
+WIDE_SHARE = 0.25
+WIDE_BLOCKS = 4
+
+# Cells of fewer pixels are not measured: they take the noise of the nearest.
+FEWEST = 400
+
+# A bin of intensity is never taken to be noisier than so many times the median of the others: it is where
+# everything of one intensity changed.
+LARGEST_RATIO = 3.0
+
+# Coarse evidence goes to a finer cell only if that takes part in the change by at least this share.
+LEAST_PART = 0.7
+
+# An edge is strong where both images span this share of the data range in 3 x 3 pixels. If more than that share
+# of the strong edges leaves a residual as large, edges are displaced, and the tolerance is 3 pixels instead of 1.
+STRONG_EDGE = 0.2
+DISPLACED_SHARE = 0.002
+FEWEST_EDGES = 200
+RADII = (1, 3)
+
+# Half widths of the rows of the disc that a tolerance covers, from its middle outwards.
+DISCS = {1: np.array([1, 1]), 2: np.array([2, 2, 1]), 3: np.array([3, 3, 2, 1])}
+
+# Bins of a histogram: 16 to an octave, from 2^-12 levels.
+OCTAVE = 16
+BINS = 320
+FIRST_BIN = (127 - 12) * OCTAVE
+
+# Where so many pixels are the same in both images, there is no noise.
+QUIET = 0.95
+
+# Pixels of a block worked on at a time, so that it stays in the processor's cache, and of one that noise is measured on.
+TILE = (256, 512)
+SAMPLE = 256
+
+# Noise is measured on all pixels of an image up to this number, on so many spread over it above.
+SAMPLED_PIXELS = 2**20
+
+_compile = njit(nogil=True, error_model="numpy", cache=True)
+
+
+class Source(NamedTuple):
+    """Two images as evidence is taken from them."""
+
+    before: NDArray[Any]
+    """(H, W): luma, read-only."""
+    after: NDArray[Any]
+    colours: tuple[NDArray[Any], ...]
+    """Both images in colour, (H, W, 3 or 4), of one dtype and shape; empty for gray ones."""
+    data_range: float
+    zero: float
+    """The intensity that counts as 0 levels."""
+
+
+class Counts(NamedTuple):
+    """What was counted in a tile of a pair; counts of tiles add up to those of the image."""
+
+    noise: NDArray[np.int64]
+    """(channels, cells, 2, activities, intensities, bins): histograms of |after - before| and of the residual."""
+    raw: NDArray[np.int64]
+    """(bins,): histogram of |after - before| of single pixels of luma."""
+    edges: NDArray[np.int64]
+    """(2,): pixels on strong edges of luma, and those of them with a large residual."""
+
+    def __add__(self, other: Any) -> Counts:
+        """Return the counts of both."""
+        return Counts(*(one + another for one, another in zip(self, other, strict=True)))
+
+
+class Limits(NamedTuple):
+    """What noise and edges explain, resolved once for a pair."""
+
+    radius: int
+    """Tolerance in pixels: 1, or 3 where edges are displaced."""
+    levels: NDArray[np.float32]
+    """(channels, cells, activities, intensities): limit in levels."""
+    noise: float
+    """Standard deviation of after - before of a pixel, in units of the data."""
+
+
+def sample_tiles(shape: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    """Return the tiles (top, left, bottom, right) on which noise is measured: all, or some spread over a large image."""
+    height, width = shape
+    rows, columns = -(-height // SAMPLE), -(-width // SAMPLE)
+    wanted = SAMPLED_PIXELS / (SAMPLE * SAMPLE)
+    if height * width > SAMPLED_PIXELS:
+        share = (rows * columns / wanted) ** 0.5
+        rows_taken = min(rows, max(1, round(rows / share), round(wanted / columns)))
+        columns_taken = min(columns, max(1, round(wanted / rows_taken)))
+    else:
+        rows_taken, columns_taken = rows, columns
+    tops = [(2 * i + 1) * rows // (2 * rows_taken) * SAMPLE for i in range(rows_taken)]
+    lefts = [(2 * i + 1) * columns // (2 * columns_taken) * SAMPLE for i in range(columns_taken)]
+    return [(t, l, min(t + SAMPLE, height), min(l + SAMPLE, width)) for t in tops for l in lefts]
+
+
+def count_tile(source: Source, tile: tuple[int, int, int, int], radius: int) -> Counts:
+    """Count noise and edges of a tile with the tolerance `radius`."""
+    channels = 1 + _count_colours(source)
+    counts = Counts(
+        np.zeros((channels, len(CELLS), 2, ACTIVITIES, INTENSITIES, BINS), np.int64),
+        np.zeros(BINS, np.int64),
+        np.zeros(2, np.int64),
+    )
+    rim = _rim(radius)
+    luma, colours, valid = _read_block(source, tile, rim)
+    box = np.array([rim, rim, rim + tile[2] - tile[0], rim + tile[3] - tile[1]])
+    _count_block(*luma, *colours, valid, DISCS[radius], DISCS[min(radius, 2)], box, *counts)
+    return counts
+
+
+def make_limits(counts: Counts, radius: int, data_range: float) -> Limits | None:
+    """Return the limits that the counts of a pair give; None if edges are displaced by more than `radius`."""
+    strong, displaced = counts.edges
+    if radius < RADII[-1] and strong >= FEWEST_EDGES and displaced > DISPLACED_SHARE * strong:
+        return None
+    levels = np.empty(counts.noise.shape[:2] + (ACTIVITIES, INTENSITIES), np.float32)
+    for channel, of_channel in enumerate(counts.noise):
+        factor = COLOUR_FACTOR if channel else LUMA_FACTOR
+        floor = 255 * (COLOUR_FLOOR if channel else LUMA_FLOOR)
+        for cell, (differences, residuals) in enumerate(of_channel):
+            levels[channel, cell] = np.maximum(factor * _measure_noise(differences, residuals), floor)
+    return Limits(radius, levels, _measure_spread(counts.raw) * data_range / 255)
+
+
+def _measure_noise(differences: NDArray[np.int64], residuals: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the standard deviation of the noise, in levels, for each activity and intensity."""
+    pixels = differences.sum(2)
+    found = np.zeros(pixels.shape)
+    for index in np.ndindex(pixels.shape):
+        if pixels[index] >= FEWEST:
+            found[index] = _deviation(differences[index], residuals[index])
+    measured = np.argwhere(pixels >= FEWEST)
+    if not len(measured):
+        found[:] = _deviation(differences.sum((0, 1)), residuals.sum((0, 1)))
+    else:
+        for index in np.argwhere(pixels < FEWEST):
+            # Noise depends more on activity than on intensity
+            away = np.abs(measured - index) @ np.array([1.5, 1.0])
+            found[tuple(index)] = found[tuple(measured[np.argmin(away)])]
+    for activity in range(ACTIVITIES):
+        order = np.argsort(found[activity], kind="stable")
+        upto = np.cumsum(pixels[activity][order] + 1e-3)
+        median = found[activity][order[np.searchsorted(upto, upto[-1] / 2)]]
+        found[activity] = np.minimum(found[activity], LARGEST_RATIO * median + 1)
+    return np.maximum.accumulate(found, axis=0)
+
+
+def _deviation(differences: NDArray[np.int64], residuals: NDArray[np.int64]) -> float:
+    """Return the standard deviation of normal noise with that median and that tail, in levels."""
+    return max(1.4826 * _quantile(differences, 0.5), _quantile(residuals, 0.9) / 1.645)
+
+
+def _quantile(histogram: NDArray[np.int64], share: float) -> float:
+    """Return the value, in levels, below which `share` of a histogram lies."""
+    total = int(histogram.sum())
+    return _value(int(np.searchsorted(np.cumsum(histogram), share * total))) if total else 0.0
+
+
+def _measure_spread(histogram: NDArray[np.int64]) -> float:
+    """Return the value, in levels, below which as much of a histogram lies as within a standard deviation: 68 %."""
+    total = int(histogram.sum())
+    if not total or histogram[0] > QUIET * total:
+        return 0.0
+    occupied = np.flatnonzero(histogram)
+    values = np.array([_value(int(index)) for index in occupied])
+    # Whole numbers count for half a step on either side
+    between = np.append((values[1:] + values[:-1]) / 2, values[-1])
+    shares = np.cumsum(histogram)[occupied] / total
+    return float(np.interp(0.6827, np.append(0, shares), np.append(0, between)))
+
+
+def _value(index: int) -> float:
+    """Return the least value, in levels, of a bin of the histograms."""
+    if index == 0:
+        return 0.0
+    return float(np.array((index + FIRST_BIN) << 19, np.int32).view(np.float32))
+
+
+def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: NDArray[np.float32]) -> None:
+    """Write the evidence of the rows `top` to `bottom` into `evidence` (H, W); NaN where a pixel is not valid."""
+    rim = _rim(limits.radius)
+    discs = DISCS[limits.radius], DISCS[min(limits.radius, 2)]
+    for tile in _blocks(top, bottom, evidence.shape[1]):
+        luma, colours, valid = _read_block(source, tile, rim)
+        found = np.empty(luma[0].shape, np.float32)
+        _weigh_block(*luma, *colours, *discs, limits.levels, found)
+        first = max(top, tile[0])
+        inner = (slice(rim + first - tile[0], rim + tile[2] - tile[0]), slice(rim, rim + tile[3] - tile[1]))
+        part = evidence[first : tile[2], tile[1] : tile[3]]
+        part[:] = found[inner]
+        if valid.size:
+            part[~valid[inner]] = np.nan
+    if limits.radius > 1:
+        _forget_rim(evidence, top, bottom, limits.radius)
+
+
+def _forget_rim(evidence: NDArray[np.float32], top: int, bottom: int, radius: int) -> None:
+    """Set the evidence within `radius` of the image's border to 0: what moved in from outside cannot be known."""
+    evidence[top : max(top, min(bottom, radius))] = 0
+    evidence[max(top, min(bottom, evidence.shape[0] - radius)) : bottom] = 0
+    evidence[top:bottom, :radius] = 0
+    evidence[top:bottom, -radius:] = 0
+
+
+def _blocks(top: int, bottom: int, width: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield the blocks that cover the rows `top` to `bottom`, beginning at multiples of `BLOCK`."""
+    for first in range(top // BLOCK * BLOCK, bottom, TILE[0]):
+        for left in range(0, width, TILE[1]):
+            yield first, left, min(first + TILE[0], bottom), min(left + TILE[1], width)
+
+
+def _rim(radius: int) -> int:
+    """Return how far a block looks beyond itself: two of the largest cells, or the wide neighbourhood of blocks."""
+    return 2 * CELLS[-1] if radius == 1 else (WIDE_BLOCKS + 1) * BLOCK
+
+
+def _count_colours(source: Source) -> int:
+    """Return the number of channels beside luma."""
+    return source.colours[0].shape[2] - 1 if source.colours else 0
+
+
+def _read_block(source: Source, tile: tuple[int, int, int, int], rim: int) -> tuple[Any, Any, NDArray[np.bool_]]:
+    """Return luma and colours of both images in levels, with the rim, and which pixels are valid (none: all are)."""
+    top, left = tile[0] - rim, tile[1] - rim
+    shape = tuple(-(-(stop - start) // BLOCK) * BLOCK + 2 * rim for start, stop in (tile[::2], tile[1::2]))
+    floats = source.before.dtype.kind == "f"
+    scale = np.array([255 / source.data_range, source.zero], np.float64 if floats else np.float32)
+    luma = tuple(np.empty(shape, np.float32) for _ in range(2))
+    for plane, target in zip((source.before, source.after), luma, strict=True):
+        _fill_luma(plane, top, left, scale, target)
+    number = _count_colours(source)
+    colours = tuple(np.empty((number, shape[0] // 2, shape[1] // 2), np.float32) for _ in range(2))
+    if source.colours:
+        for image, target in zip(source.colours, colours, strict=True):
+            _fill_colours(image, top, left, scale, target)
+    valid = np.empty((0, 0), np.bool_)
+    if floats:
+        valid = np.isfinite(luma[0]) & np.isfinite(luma[1])
+        if valid.all():
+            valid = valid[:0]
+        else:
+            for one, colour in zip(luma, colours, strict=True):
+                one[~valid] = 0
+                np.nan_to_num(colour, copy=False, nan=0, posinf=0, neginf=0)
+            whole = valid.reshape(shape[0] // 2, 2, shape[1] // 2, 2).all((1, 3))
+            for colour in colours:
+                colour[:, ~whole] = 0
+    return luma, colours, valid
+
+
+@_compile
+def _mirrored(i, size):  # type: ignore[no-untyped-def]
+    """Return the pixel that index `i` stands for where the border is mirrored with its own pixel repeated."""
+    i %= 2 * size
+    return i if i < size else 2 * size - 1 - i
+
+
+@_compile
+def _fill_luma(plane, top, left, scale, out):  # type: ignore[no-untyped-def]
+    height, width = plane.shape
+    factor, zero = scale[0], scale[1]
+    t = scale.dtype.type
+    inner, outer = min(max(0, -left), out.shape[1]), max(0, min(out.shape[1], width - left))
+    for i in range(out.shape[0]):
+        line = plane[_mirrored(top + i, height)]
+        row = out[i]
+        for j in range(inner):
+            row[j] = np.float32((t(line[_mirrored(left + j, width)]) - zero) * factor)
+        for j in range(outer, row.size):
+            row[j] = np.float32((t(line[_mirrored(left + j, width)]) - zero) * factor)
+        source, target = line[left + inner : left + outer], row[inner:outer]
+        for j in range(target.size):
+            target[j] = np.float32((t(source[j]) - zero) * factor)
+
+
+@_compile
+def _fill_colours(image, top, left, scale, out):  # type: ignore[no-untyped-def]
+    """Write R - G, (R + G) / 2 - B and alpha, if there is one, averaged over 2 x 2 pixels."""
+    height, width = image.shape[0], image.shape[1]
+    factor = scale[0] / 4
+    t = scale.dtype.type
+    for i in range(out.shape[1]):
+        upper, lower = image[_mirrored(top + 2 * i, height)], image[_mirrored(top + 2 * i + 1, height)]
+        for j in range(out.shape[2]):
+            one = left + 2 * j
+            other = one + 1
+            if one < 0 or other >= width:
+                one, other = _mirrored(one, width), _mirrored(other, width)
+            red = t(upper[one, 0]) + t(upper[other, 0]) + t(lower[one, 0]) + t(lower[other, 0])
+            green = t(upper[one, 1]) + t(upper[other, 1]) + t(lower[one, 1]) + t(lower[other, 1])
+            blue = t(upper[one, 2]) + t(upper[other, 2]) + t(lower[one, 2]) + t(lower[other, 2])
+            out[0, i, j] = np.float32((red - green) * factor)
+            out[1, i, j] = np.float32(((red + green) / 2 - blue) * factor)
+            if out.shape[0] > 2:
+                alpha = t(upper[one, 3]) + t(upper[other, 3]) + t(lower[one, 3]) + t(lower[other, 3])
+                out[2, i, j] = np.float32(alpha * factor)
+
+
+@_compile
+def _smoothed(x):  # type: ignore[no-untyped-def]
+    """Return the mean over 3 x 3 cells; the outermost cells are left as they are."""
+    height, width = x.shape
+    out = np.empty_like(x)
+    column = np.empty(width, np.float32)
+    ninth = np.float32(1 / 9)
+    for i in range(height):
+        row = out[i]
+        line = x[i]
+        if i == 0 or i == height - 1:
+            for j in range(width):
+                row[j] = line[j]
+            continue
+        upper, lower = x[i - 1], x[i + 1]
+        for j in range(width):
+            column[j] = upper[j] + line[j] + lower[j]
+        for j in range(1, width - 1):
+            row[j] = (column[j - 1] + column[j] + column[j + 1]) * ninth
+        row[0] = line[0]
+        row[width - 1] = line[width - 1]
+    return out
+
+
+@_compile
+def _halved(x):  # type: ignore[no-untyped-def]
+    """Return the mean over each 2 x 2 cells."""
+    out = np.empty((x.shape[0] // 2, x.shape[1] // 2), np.float32)
+    quarter = np.float32(0.25)
+    for i in range(out.shape[0]):
+        upper, lower, row = x[2 * i], x[2 * i + 1], out[i]
+        for j in range(row.size):
+            row[j] = (upper[2 * j] + upper[2 * j + 1] + lower[2 * j] + lower[2 * j + 1]) * quarter
+    return out
+
+
+@_compile
+def _find_envelope(x, i, disc, rows):  # type: ignore[no-untyped-def]
+    """Write the least and greatest cell of the disc around each of row `i` into ``rows[0]`` and ``rows[1]``.
+
+    The cells within a disc of the border are not written.
+    """
+    radius = disc.size - 1
+    low, high, least, greatest = rows[0], rows[1], rows[2], rows[3]
+    width = low.size
+    if radius == 1:
+        upper, line, lower = x[i - 1], x[i], x[i + 1]
+        for j in range(width):
+            least[j] = min(min(upper[j], line[j]), lower[j])
+            greatest[j] = max(max(upper[j], line[j]), lower[j])
+        for j in range(1, width - 1):
+            low[j] = min(min(least[j - 1], least[j]), least[j + 1])
+            high[j] = max(max(greatest[j - 1], greatest[j]), greatest[j + 1])
+        return
+    inner_low, inner_high = low[radius : width - radius], high[radius : width - radius]
+    for j in range(inner_low.size):
+        inner_low[j] = np.inf
+        inner_high[j] = -np.inf
+    for k in range(-radius, radius + 1):
+        half = disc[abs(k)]
+        for s in range(radius - half, radius + half + 1):
+            line = x[i + k, s : s + inner_low.size]
+            for j in range(inner_low.size):
+                inner_low[j] = min(inner_low[j], line[j])
+                inner_high[j] = max(inner_high[j], line[j])
+
+
+@_compile
+def _measure_activity(a, b, reach):  # type: ignore[no-untyped-def]
+    """Return, for each block, the span of the (2 reach + 1)^2 blocks around, in the image where it is less."""
+    height, width = a.shape[0] // BLOCK, a.shape[1] // BLOCK
+    out = np.full((height, width), np.inf, np.float32)
+    low = np.empty((height, width), np.float32)
+    high = np.empty((height, width), np.float32)
+    for k in range(2):
+        x = a if k == 0 else b
+        least = np.empty(x.shape[1], np.float32)
+        greatest = np.empty(x.shape[1], np.float32)
+        for i in range(height):
+            for j in range(least.size):
+                least[j] = x[BLOCK * i, j]
+                greatest[j] = least[j]
+            for m in range(1, BLOCK):
+                line = x[BLOCK * i + m]
+                for j in range(least.size):
+                    least[j] = min(least[j], line[j])
+                    greatest[j] = max(greatest[j], line[j])
+            for j in range(width):
+                one, other = least[BLOCK * j], greatest[BLOCK * j]
+                for m in range(1, BLOCK):
+                    one = min(one, least[BLOCK * j + m])
+                    other = max(other, greatest[BLOCK * j + m])
+                low[i, j] = one
+                high[i, j] = other
+        for i in range(height):
+            for j in range(width):
+                one, other = low[i, j], high[i, j]
+                for p in range(max(0, i - reach), min(height, i + reach + 1)):
+                    for q in range(max(0, j - reach), min(width, j + reach + 1)):
+                        one = min(one, low[p, q])
+                        other = max(other, high[p, q])
+                out[i, j] = min(out[i, j], other - one)
+    return out
+
+
+@_compile
+def _bins_of_activity(span):  # type: ignore[no-untyped-def]
+    """Return the bin of activity of each block."""
+    out = np.empty(span.shape, np.int32)
+    for i in range(span.shape[0]):
+        for j in range(span.shape[1]):
+            k = 0
+            bound = np.float32(2)
+            while k < ACTIVITIES - 1 and span[i, j] >= bound:
+                bound *= np.float32(2)
+                k += 1
+            out[i, j] = k
+    return out
+
+
+@_compile
+def _bin_of_intensity(value):  # type: ignore[no-untyped-def]
+    scaled = value * np.float32(INTENSITIES / 256)
+    return np.int32(min(max(scaled, np.float32(0)), np.float32(INTENSITIES - 1)))
+
+
+@_compile
+def _pyramid(x):  # type: ignore[no-untyped-def]
+    """Return cells of 1, 2, 4 and 8 times the size of those of `x`, each smoothed."""
+    two = _halved(x)
+    four = _halved(two)
+    return _smoothed(x), _smoothed(two), _smoothed(four), _smoothed(_halved(four))
+
+
+@_compile
+def _colour_pyramid(x):  # type: ignore[no-untyped-def]
+    """Return the same for colour, which begins at cells of 2 pixels; the first of the four is not used."""
+    two = _halved(x)
+    smooth = _smoothed(x)
+    return smooth, smooth, _smoothed(two), _smoothed(_halved(two))
+
+
+@_compile
+def _weigh_cells(a, b, luma_a, luma_b, activity, wide, limits, disc, parents, out):  # type: ignore[no-untyped-def]
+    """Write the evidence of one channel in cells of one size, and after - before, into `out` (2, h, w).
+
+    `parents` are the same in cells twice as large, empty where there are none.
+    """
+    # Only short loops of few arrays that begin at 0 and look into one table at one place are vectorised
+    height, width = a.shape
+    step = width // activity.shape[1]
+    radius = disc.size - 1
+    share = np.float32(EDGE_SHARE) if radius == 1 else np.float32(0)
+    part = np.float32(LEAST_PART)
+    zero = np.float32(0)
+    table = _pair_intensities(limits)
+    rows_a, rows_b = np.zeros((4, width), np.float32), np.zeros((4, width), np.float32)
+    low_a, high_a, low_b, high_b = rows_a[0], rows_a[1], rows_b[0], rows_b[1]
+    places = np.empty((2, width), np.int32)
+    parent = np.zeros((2, width), np.float32)
+    limit = np.empty(width, np.float32)
+    base, place = places[0], places[1]
+    inherited, direction = parent[0], parent[1]
+    for i in range(height):
+        found, change = out[0, i], out[1, i]
+        x, y, light_a, light_b = a[i], b[i], luma_a[i], luma_b[i]
+        for j in range(width):
+            found[j] = zero
+            change[j] = y[j] - x[j]
+        if i < radius or i >= height - radius:
+            continue
+        block = i // step
+        for j in range(activity.shape[1]):
+            for k in range(step):
+                base[j * step + k] = activity[block, j] * (INTENSITIES * INTENSITIES)
+        for j in range(width):
+            place[j] = base[j] + _bin_of_intensity(light_a[j]) * np.int32(INTENSITIES) + _bin_of_intensity(light_b[j])
+        for j in range(width):
+            limit[j] = table[np.uint32(place[j])]
+        if wide.size:
+            for j in range(wide.shape[1]):
+                for k in range(step):
+                    limit[j * step + k] = max(limit[j * step + k], np.float32(WIDE_SHARE) * wide[block, j])
+        _find_envelope(a, i, disc, rows_a)
+        _find_envelope(b, i, disc, rows_b)
+        for j in range(width):
+            limit[j] = max(limit[j], share * min(high_a[j] - low_a[j], high_b[j] - low_b[j]))
+        _find_residual(x, y, rows_a, rows_b, found)
+        for j in range(width):
+            found[j] /= limit[j]
+        for j in range(radius):
+            found[j] = zero
+            found[width - 1 - j] = zero
+        if parents.size:
+            for k in range(2):
+                line, wider = parents[k, i >> 1], parent[k]
+                for j in range(width // 2):
+                    wider[2 * j] = line[j]
+                    wider[2 * j + 1] = line[j]
+            for j in range(width):
+                least = part * direction[j] * direction[j]
+                value = inherited[j] if change[j] * direction[j] >= least else zero
+                value = value if least > zero else zero
+                found[j] = max(found[j], value)
+
+
+@_compile
+def _find_residual(x, y, rows_a, rows_b, out):  # type: ignore[no-untyped-def]
+    """Write how far each cell of a row lies outside what the other image has around it, and the other way round."""
+    low_a, high_a, low_b, high_b = rows_a[0], rows_a[1], rows_b[0], rows_b[1]
+    zero = np.float32(0)
+    for j in range(x.size):
+        residual = max(max(y[j] - high_a[j], low_a[j] - y[j]), max(x[j] - high_b[j], low_b[j] - x[j]))
+        out[j] = max(residual, zero)
+
+
+@_compile
+def _pair_intensities(limits):  # type: ignore[no-untyped-def]
+    """Return a flat table of the lesser limit for each activity and each intensity of before and of after."""
+    table = np.empty(ACTIVITIES * INTENSITIES * INTENSITIES, np.float32)
+    for k in range(ACTIVITIES):
+        for m in range(INTENSITIES):
+            for n in range(INTENSITIES):
+                table[(k * INTENSITIES + m) * INTENSITIES + n] = min(limits[k, m], limits[k, n])
+    return table
+
+
+@_compile
+def _weigh_channel(a, b, luma_a, luma_b, activity, wide, limits, disc, first):  # type: ignore[no-untyped-def]
+    """Return the evidence of one channel in cells of size number `first`, from the largest cells down.
+
+    Where edges are displaced, large cells say nothing and only the first are looked at.
+    """
+    parents = np.empty((2, 0, 0), np.float32)
+    for k in range(len(CELLS) - 1 if disc.size == 2 else first, first - 1, -1):
+        found = np.empty((2, a[k].shape[0], a[k].shape[1]), np.float32)
+        _weigh_cells(a[k], b[k], luma_a[k], luma_b[k], activity, wide, limits[k], disc, parents, found)
+        parents = found
+    return parents[0]
+
+
+@_compile
+def _weigh_block(a, b, colours_a, colours_b, disc, colour_disc, limits, out):  # type: ignore[no-untyped-def]
+    """Write the evidence of a block with its rim; what is written in the rim itself is not right."""
+    luma_a, luma_b = _pyramid(a), _pyramid(b)
+    activity = _bins_of_activity(_measure_activity(luma_a[0], luma_b[0], 1))
+    nothing = np.empty((0, 0), np.float32)
+    wide = _measure_activity(luma_a[0], luma_b[0], WIDE_BLOCKS) if disc.size > 2 else nothing
+    found = _weigh_channel(luma_a, luma_b, luma_a, luma_b, activity, wide, limits[0], disc, 0)
+    for i in range(out.shape[0]):
+        row, line = out[i], found[i]
+        for j in range(row.size):
+            row[j] = line[j]
+    for c in range(colours_a.shape[0]):
+        x, y = _colour_pyramid(colours_a[c]), _colour_pyramid(colours_b[c])
+        found = _weigh_channel(x, y, luma_a, luma_b, activity, nothing, limits[1 + c], colour_disc, 1)
+        for i in range(out.shape[0]):
+            row, line = out[i], found[i >> 1]
+            for j in range(line.size):
+                row[2 * j] = max(row[2 * j], line[j])
+                row[2 * j + 1] = max(row[2 * j + 1], line[j])
+
+
+@_compile
+def _count_cells(a, b, luma_a, luma_b, activity, disc, box, valid, counts, edges):  # type: ignore[no-untyped-def]
+    """Count |after - before| and residual of the cells in `box` into ``counts[0]`` and ``counts[1]``."""
+    width = a.shape[1]
+    step = width // activity.shape[1]
+    size = BLOCK // step
+    rows_a, rows_b = np.zeros((4, width), np.float32), np.zeros((4, width), np.float32)
+    low_a, high_a, low_b, high_b = rows_a[0], rows_a[1], rows_b[0], rows_b[1]
+    values = np.empty((2, width), np.float32)
+    bits = values.view(np.int32)
+    strong = np.float32(255 * STRONG_EDGE)
+    for i in range(box[0], box[2]):
+        x, y, light_a, light_b = a[i], b[i], luma_a[i], luma_b[i]
+        _find_envelope(a, i, disc, rows_a)
+        _find_envelope(b, i, disc, rows_b)
+        for j in range(width):
+            values[0, j] = abs(y[j] - x[j])
+        _find_residual(x, y, rows_a, rows_b, values[1])
+        for j in range(box[1], box[3]):
+            if valid.size and not valid[i * size, j * size]:
+                continue
+            if edges.size and min(high_a[j] - low_a[j], high_b[j] - low_b[j]) > strong:
+                edges[0] += 1
+                edges[1] += values[1, j] > strong
+            k = activity[i // step, j // step]
+            one, other = _bin_of_intensity(light_a[j]), _bin_of_intensity(light_b[j])
+            for m in range(2):
+                place = min(max((bits[m, j] >> 19) - FIRST_BIN, 0), BINS - 1)
+                counts[m, k, one, place] += 1
+                counts[m, k, other, place] += 1
+
+
+@_compile
+def _count_channel(a, b, luma_a, luma_b, activity, disc, box, valid, counts, edges, first):  # type: ignore[no-untyped-def]
+    for k in range(first, len(CELLS) if disc.size == 2 else first + 1):
+        size = CELLS[k]
+        cells = np.array([box[0] // size, box[1] // size, -(-box[2] // size), -(-box[3] // size)])
+        _count_cells(a[k], b[k], luma_a[k], luma_b[k], activity, disc, cells, valid, counts[k], edges if k == 0 else edges[:0])
+
+
+@_compile
+def _count_block(a, b, colours_a, colours_b, valid, disc, colour_disc, box, counts, raw, edges):  # type: ignore[no-untyped-def]
+    """Count noise and edges of the pixels of `box` (top, left, bottom, right) of a block with its rim."""
+    luma_a, luma_b = _pyramid(a), _pyramid(b)
+    activity = _bins_of_activity(_measure_activity(luma_a[0], luma_b[0], 1))
+    _count_channel(luma_a, luma_b, luma_a, luma_b, activity, disc, box, valid, counts[0], edges, 0)
+    for c in range(colours_a.shape[0]):
+        x, y = _colour_pyramid(colours_a[c]), _colour_pyramid(colours_b[c])
+        _count_channel(x, y, luma_a, luma_b, activity, colour_disc, box, valid, counts[1 + c], edges[:0], 1)
+    values = np.empty(a.shape[1], np.float32)
+    bits = values.view(np.int32)
+    for i in range(box[0], box[2]):
+        for j in range(box[1], box[3]):
+            values[j] = abs(b[i, j] - a[i, j])
+        for j in range(box[1], box[3]):
+            if not valid.size or valid[i, j]:
+                raw[min(max((bits[j] >> 19) - FIRST_BIN, 0), BINS - 1)] += 1

@@ -1,0 +1,710 @@
+"""What changed in a region, not only where: added, removed, moved, recoloured, brighter, darker, texture.
+
+Three questions, each answered by sums over the region and a margin around it:
+
+- Is what was there still there? Then the steps from pixel to pixel before and after go together, whatever the light.
+- Which of the two images has something that does not belong to the surround? The one with the edge along the rim.
+- Is what left one place what came to another?
+
+All levels below are in units of 1/255 of the data range.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+__all__ = ["KINDS", "Kinds", "name_kinds"]
+
+_compile = njit(nogil=True, error_model="numpy", cache=True)
+
+KINDS = ("added", "removed", "moved", "recoloured", "brighter", "darker", "texture")
+
+HUES = ("red", "yellow", "green", "cyan", "blue", "magenta")
+
+# Pixels around a region's box that are read: some hundreds around the smallest tell the noise and the look there.
+MARGIN = 12
+# A larger crop is read at every second, third, ... pixel, so that one region costs no more than this squared.
+CROP = 256
+# Steps are taken over 3 pixels: over 1 or 2 they are mostly noise and what a lens or a codec has smeared.
+STEP = 3
+# Correlation of the steps from which on the content is the same: of content that is not, the largest in fifty is
+# near 0.2; of content that is, clipping and noise leave 0.5 and more. By chance only beyond so many deviations.
+SAME_CORRELATION, SAME_DEVIATIONS = 0.5, 3.0
+# Levels, and share of the brightest channel, that colour may be off a mere change of light: codecs, noise, warm lamps.
+HUE_CHANGE, HUE_SHARE = 4.0, 0.08
+# Levels that the largest channel of a plain surface may change by where only the hue did.
+VALUE_CHANGE = 8.0
+# Lamps, shadows, exposure: up to a third of the range, or a factor of 2.5. Larger is rather a thing of another colour.
+LIGHT_OFFSET, LIGHT_FACTOR = 85.0, 2.5
+# Steps (root mean square, levels) under which a surface is called plain, if the noise is no larger.
+PLAIN = 2.0
+# Where only the texture changed, this share of the squared change, at most, lies in the means: a patch of coarse
+# grain has a mean of its own by chance.
+STEADY = 1 / 3
+# Grain is the square of the steps as a share of what unrelated pixels have: 1 in fine grain, near 0.3 in things.
+GRAIN = 0.55
+# How much an unlike texture on the two sides of the rim counts against an edge along it.
+TEXTURE_WEIGHT = 0.25
+# Share of the squared change that a move must explain; more within one region, where either place may explain a pixel.
+MOVED, MOVED_WITHIN = 0.9, 0.95
+# Rows and columns, at most, of a move within one region.
+REACH = 24
+# Old places and new ones of moved things are looked for among so many most similar regions.
+CANDIDATES = 4
+# Their looks may differ by so much: 10 levels of colour, 20 of roughness, a quarter of the length.
+UNLIKE = 10.0
+# More pairs than these, the least alike, are not looked at: a second's work.
+MOST_PAIRS = 50_000
+# Pixels of a region, at most, that are held against another place.
+SAMPLES = 400
+
+# Columns of the sums over a region. Steps of all channels, of the largest channel; rims and surround before and after
+(
+    NOISE, CHANGE, PIXELS, RIMS, RIM_BEFORE, RIM_AFTER, SURROUND, STEPS, BEFORE, AFTER, PRODUCT,
+    VALUE_BEFORE, VALUE_AFTER, VALUE_PRODUCT, SPREAD_BEFORE, SPREAD_AFTER, COLUMNS,
+) = range(17)  # fmt: skip
+
+
+class Kinds(NamedTuple):
+    """What changed in each region 1 to N, in this order."""
+
+    kind: list[str]
+    """One of `KINDS` for each."""
+    reason: list[str]
+    """Why, in plain words."""
+    partner: NDArray[np.int64]
+    """(N,): region at the other end of the move, 0 = none."""
+    shift: NDArray[np.float64]
+    """(N, 2): rows and columns from the old place to the new; NaN = not moved."""
+
+
+class _Measures(NamedTuple):
+    """What the rules look at, for N regions, in levels and squares of levels; each (N,) or (N, channels)."""
+
+    noise: NDArray[np.float64]
+    """Variance of after - before where nothing changed."""
+    change: NDArray[np.float64]
+    """Mean square of after - before in the region."""
+    rim: NDArray[np.float64]
+    """Which image has something unlike the surround: > 0 after, < 0 before; logarithm of a ratio of squares."""
+    before: NDArray[np.float64]
+    """Mean colour."""
+    after: NDArray[np.float64]
+    rough_before: NDArray[np.float64]
+    """Mean square of the steps inside, less that of the noise."""
+    rough_after: NDArray[np.float64]
+    grain: NDArray[np.float64]
+    """Square of the steps after, as a share of that of unrelated pixels."""
+    correlation: NDArray[np.float64]
+    """Of the steps before with those after, noise taken out."""
+    same: NDArray[np.bool_]
+    """Whether what was there still is."""
+
+
+def name_kinds(
+    before: NDArray[Any],
+    after: NDArray[Any],
+    labels: NDArray[np.int32],
+    boxes: NDArray[np.int64],
+    data_range: float,
+    noise: float = 0.0,
+) -> Kinds:
+    """Say of each region what kind of change it is, and why.
+
+    Parameters
+    ----------
+    before, after : (H, W) or (H, W, 3) arrays of real numbers
+        Aligned, of one shape; pixels that are not finite are left out. Only read.
+    labels : (H, W) int32
+        0 = unchanged, i = region i of 1 to N.
+    boxes : (N, 4) int64
+        min_row, min_col, max_row, max_col of each region, half-open, pixels.
+    data_range : float
+        Span of the intensities.
+    noise : float, optional
+        Standard deviation of ``after - before`` where nothing changed, in units of the data. More is found around
+        a region where there is more.
+
+    Returns
+    -------
+    Kinds
+        Kind, reason, partner and shift.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together, or `data_range` is not positive.
+
+    Notes
+    -----
+    Steps are differences of pixels 3 apart, of the largest channel in colour (the V of HSV, which a turned hue
+    leaves alone). Noise of the two images is independent, so it adds to the squares of the steps, from which it is
+    subtracted, and not to the products: ``sum(p q) / sqrt((sum(p p) - noise) (sum(q q) - noise))`` is the correlation
+    of the contents (Spearman's correction for attenuation, 1904).
+    A thing differs from its surround across the rim; where it is not, the surround goes on.
+    Each region depends on its own box and 24 pixels around it, and on the regions that it may have moved to.
+
+    Examples
+    --------
+    >>> before = np.full((40, 40), 50, np.uint8)
+    >>> after = before.copy()
+    >>> after[10:20, 10:20] = 200
+    >>> labels = (after > 100).astype(np.int32)
+    >>> name_kinds(before, after, labels, np.array([[10, 10, 20, 20]]), 255).kind
+    ['added']
+    """
+    if before.shape != after.shape or before.shape[:2] != labels.shape or before.ndim not in (2, 3):
+        raise ValueError(
+            f"before {before.shape}, after {after.shape} and labels {labels.shape} do not fit together: "
+            "images of one shape, (H, W) or (H, W, 3), and labels (H, W) are wanted"
+        )
+    if not data_range > 0:
+        raise ValueError(f"data_range is {data_range}; a positive number is wanted")
+    scale = 255.0 / data_range
+    images = tuple(_read_only(image if image.ndim == 3 else image[..., None]) for image in (before, after))
+    labels, boxes = _read_only(labels), _read_only(np.asarray(boxes, np.int64).reshape(-1, 4))
+    found = _derive(*_measure(*images, labels, boxes, scale, (noise * scale) ** 2))
+    moves = _find_moves(images, labels, boxes, scale, found)
+    kind = _choose(found, moves.explained > 0)
+    return Kinds(kind, _explain(kind, found, moves), moves.partner, moves.shift)
+
+
+class _Moves(NamedTuple):
+    partner: NDArray[np.int64]
+    shift: NDArray[np.float64]
+    explained: NDArray[np.float64]
+    """(N,): share of the squared change that the move explains; 0 = not moved."""
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a view that cannot be written to: the kernels are compiled for this one kind."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _derive(sums: NDArray[np.float64], means: NDArray[np.float64]) -> _Measures:
+    """Return means, correlations and ratios from the sums over each region."""
+    noise, steps = sums[:, NOISE], np.maximum(sums[:, STEPS], 1)
+    before, after = sums[:, BEFORE] / steps, sums[:, AFTER] / steps
+    surround = sums[:, SURROUND]
+
+    def out_of_place(across: NDArray[np.float64], inside: NDArray[np.float64]) -> NDArray[np.float64]:
+        # a step across the rim is as large as the mean of both sides' where the surround just goes on
+        edge = np.log((across + noise) / ((surround + inside) / 2 + noise))
+        return edge + TEXTURE_WEIGHT * np.abs(np.log((inside + noise) / (surround + noise)))
+
+    rims = np.maximum(sums[:, RIMS], 1)
+    rim = out_of_place(sums[:, RIM_AFTER] / rims, after) - out_of_place(sums[:, RIM_BEFORE] / rims, before)
+    colour, value = (_correlate(*sums[:, first : first + 3].T, steps, noise) for first in (BEFORE, VALUE_BEFORE))
+    return _Measures(
+        noise=noise,
+        change=sums[:, CHANGE],
+        rim=np.where(sums[:, RIMS] > 0, rim, 0.0),
+        before=means[:, 0],
+        after=means[:, 1],
+        rough_before=before - noise,
+        rough_after=after - noise,
+        # unrelated pixels differ by twice their variance, to which each image's noise adds half of that of both
+        grain=(after - noise) / np.maximum(2 * sums[:, SPREAD_AFTER] - noise, 1.0),
+        correlation=np.maximum(colour[0], value[0]),
+        same=np.any([(r > SAME_CORRELATION) & (z > SAME_DEVIATIONS) for r, z in (colour, value)], axis=0),
+    )
+
+
+def _correlate(
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    product: NDArray[np.float64],
+    steps: NDArray[np.float64],
+    noise: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the correlation of steps, noise taken out, and in standard deviations of what chance makes."""
+    by_chance = np.sqrt(before * after / steps) + 1e-6
+    # with less than half of the noise's square left, the rest of the subtraction is itself noise
+    least = np.maximum(0.5, 0.5 * noise)
+    squares = np.maximum(before / steps - noise, least) * np.maximum(after / steps - noise, least)
+    return product / steps / np.sqrt(squares), product / by_chance
+
+
+def _hue_change(found: _Measures) -> NDArray[np.float64]:
+    """Return how far the mean colour after is from the nearest that a mere change of light makes, by RMS in levels."""
+    before, after = found.before, found.after
+    # the channel that changed most was clipped least
+    each = after - before
+    offset = np.take_along_axis(each, np.abs(each).argmax(axis=1)[:, None], axis=1)
+    factor = after.sum(axis=1, keepdims=True) / np.maximum(before.sum(axis=1, keepdims=True), 1.0)
+    # both at once is the straight line through the channels
+    spread, other = (colour - colour.mean(axis=1, keepdims=True) for colour in (before, after))
+    slope = np.sum(spread * other, axis=1, keepdims=True) / np.maximum(np.sum(spread**2, axis=1, keepdims=True), 1e-6)
+    line = after - other + np.clip(slope, 1 / LIGHT_FACTOR, LIGHT_FACTOR) * spread
+    guesses = np.clip(before + offset, 0, 255), np.clip(before * factor, 0, 255), line
+    return np.sqrt(np.min([np.mean((guess - after) ** 2, axis=1) for guess in guesses], axis=0))
+
+
+def _is_steady(found: _Measures) -> NDArray[np.bool_]:
+    """Return whether the mean colours are about the same, for how much the pixels changed."""
+    return np.asarray(np.mean((found.after - found.before) ** 2, axis=1) < STEADY * found.change)
+
+
+def _choose(found: _Measures, moved: NDArray[np.bool_]) -> list[str]:
+    """Return the kind of each region: the first rule that holds."""
+    before, after = found.before.mean(axis=1), found.after.mean(axis=1)
+    lighter = after - before
+    values = found.before.max(axis=1), found.after.max(axis=1)
+    turned = _hue_change(found) > np.maximum(HUE_CHANGE, HUE_SHARE * np.maximum(*values))
+    steady = _is_steady(found)
+    new_grain = (found.grain > GRAIN) & (found.rim > -1)
+    # A plain surface, or one lost in white, may be the same as before; unless before it stood out, and now is gone.
+    limit = np.maximum(PLAIN**2, found.noise)
+    plain = (found.rough_before < limit) & (found.rough_after < limit)
+    perhaps = (plain | (np.maximum(*values) > 250)) & (found.rim >= 0)
+    by_lamp = (np.abs(lighter) <= LIGHT_OFFSET) & (
+        np.maximum(before, after) <= LIGHT_FACTOR * np.minimum(before, after)
+    )
+    by_lamp |= (lighter > 0) & (lighter <= LIGHT_OFFSET)
+    light = found.same | (perhaps & ~turned & by_lamp)
+    rules = {
+        "moved": moved,
+        "recoloured": turned & (found.same | (perhaps & (np.abs(values[1] - values[0]) < VALUE_CHANGE))),
+        "texture": steady & (found.same | new_grain),
+        "brighter": light & (lighter > 0),
+        "darker": light,
+        "removed": found.rim < 0,
+    }
+    return [str(word) for word in np.select(list(rules.values()), list(rules), "added")]
+
+
+def _find_moves(
+    images: tuple[NDArray[Any], ...],
+    labels: NDArray[np.int32],
+    boxes: NDArray[np.int64],
+    scale: float,
+    found: _Measures,
+) -> _Moves:
+    """Hold what was lost in one region against what is new in another of the same size and look."""
+    count = len(boxes)
+    moves = _Moves(np.zeros(count, np.int64), np.full((count, 2), np.nan), np.zeros(count))
+    limits = np.maximum(9 * found.noise, 0.09 * found.change)
+    lost = np.flatnonzero(~found.same)
+    pairs = _pair_likes(boxes, found, lost)
+    matches = _match_places(*images, labels, boxes, scale, found.noise, limits, pairs)
+    for row in np.argsort(-matches[:, 0], kind="stable"):
+        old, new = pairs[row]
+        if matches[row, 0] > 0 and moves.partner[old] == moves.partner[new] == 0:
+            moves.partner[old], moves.partner[new] = new + 1, old + 1
+            moves.explained[[old, new]], moves.shift[[old, new]] = matches[row, 0], matches[row, 1:]
+    rest = lost[moves.partner[lost] == 0]
+    matches = _match_within(*images, labels, boxes, scale, found.noise, limits, rest)
+    within = matches[:, 0] > 0
+    moves.explained[rest[within]], moves.shift[rest[within]] = matches[within, 0], matches[within, 1:]
+    return moves
+
+
+def _pair_likes(boxes: NDArray[np.int64], found: _Measures, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return pairs (old, new) of regions of which the one may have held before what the other holds after."""
+    if places.size < 2:
+        return np.empty((0, 2), np.int64)
+    from scipy.spatial import cKDTree
+
+    # So much counts alike: a level of colour, two of roughness, 1/40 of the length (and 8 pixels, as boxes are rough)
+    sides = 40 * np.log(8.0 + boxes[places, 2:] - boxes[places, :2])
+    looks = [
+        np.column_stack([sides, mean[places], 0.5 * np.sqrt(np.maximum(rough[places], 0))])
+        for mean, rough in ((found.before, found.rough_before), (found.after, found.rough_after))
+    ]
+    count = min(CANDIDATES, places.size)
+    unlike, likes = cKDTree(looks[1]).query(looks[0], k=count, p=np.inf, distance_upper_bound=UNLIKE)
+    rows, ranks = np.nonzero(likes < places.size)
+    old, new, unlike = places[rows], places[likes[rows, ranks]], unlike[rows, ranks]
+    # it is the thing that moved, not a piece of the surround the other way
+    kept = np.flatnonzero((old != new) & (found.rim[new] > found.rim[old]))
+    kept = np.sort(kept[np.argsort(unlike[kept], kind="stable")[:MOST_PAIRS]])
+    return np.column_stack([old[kept], new[kept]])
+
+
+def _explain(kind: list[str], found: _Measures, moves: _Moves) -> list[str]:
+    """Return why, in words, for each region."""
+    explain = {
+        "moved": _explain_move,
+        "recoloured": _explain_colour,
+        "brighter": _explain_light,
+        "darker": _explain_light,
+        "texture": lambda found, moves, region: f"mean about the same, {_say_structure(found, region)}",
+        "added": lambda found, moves, region: "stands out from its surround after" + _say_rim(found, region),
+        "removed": lambda found, moves, region: "stood out from its surround before" + _say_rim(found, region),
+    }
+    return [explain[word](found, moves, region) for region, word in enumerate(kind)]
+
+
+def _explain_move(found: _Measures, moves: _Moves, region: int) -> str:
+    rows, cols = (int(length) for length in moves.shift[region])
+    agreement = f"{moves.explained[region]:.0%} of the change explained"
+    partner = moves.partner[region] - 1
+    if partner < 0:
+        return f"same content {_say_way(rows, cols)}, within the region ({agreement})"
+    if found.rim[region] > found.rim[partner]:
+        return f"same content was {_say_way(-rows, -cols)} before ({agreement})"
+    return f"same content found {_say_way(rows, cols)} ({agreement})"
+
+
+def _explain_colour(found: _Measures, moves: _Moves, region: int) -> str:
+    before, after = _say_hue(found.before[region]), _say_hue(found.after[region])
+    turned = f"hue turned from {before} to {after}" if before != after else f"another {after}"
+    return f"{turned}, {_say_structure(found, region)}"
+
+
+def _explain_light(found: _Measures, moves: _Moves, region: int) -> str:
+    before, after = found.before[region].mean(), found.after[region].mean()
+    lighter = "lighter" if after > before else "darker"
+    share = abs(after - before) / 255
+    return f"{lighter} by {share:.0%} of the data range, {_say_structure(found, region)}"
+
+
+def _say_structure(found: _Measures, region: int) -> str:
+    correlation = min(max(found.correlation[region], -1.0), 1.0)
+    if found.same[region]:
+        return f"structure the same (correlation {correlation:.2f})"
+    if min(found.rough_before[region], found.rough_after[region]) < PLAIN**2:
+        return "no structure to compare, so perhaps" if not _is_steady(found)[region] else "structure unlike"
+    return f"structure unlike (correlation {correlation:.2f})"
+
+
+def _say_rim(found: _Measures, region: int) -> str:
+    # the ratio of the squares is then less than 2
+    return ", perhaps: both images have an edge there" if abs(found.rim[region]) < np.log(2) else ""
+
+
+def _say_way(rows: int, cols: int) -> str:
+    down = f"{abs(rows)} row{'s' * (abs(rows) != 1)} {'down' if rows > 0 else 'up'}"
+    right = f"{abs(cols)} column{'s' * (abs(cols) != 1)} {'right' if cols > 0 else 'left'}"
+    return ", ".join(way for way, length in ((down, rows), (right, cols)) if length)
+
+
+def _say_hue(colour: NDArray[np.float64]) -> str:
+    red, green, blue = colour
+    value, span = colour.max(), colour.max() - colour.min()
+    if span < HUE_CHANGE or span < 2 * HUE_SHARE * value:
+        return "gray"
+    angle = np.degrees(np.arctan2(np.sqrt(3) * (green - blue), 2 * red - green - blue))
+    return HUES[round(angle / 60) % 6]
+
+
+@_compile
+def _measure(before, after, labels, boxes, scale, noise):  # type: ignore[no-untyped-def]
+    """Return the sums over each region and its mean colours before and after."""
+    count, channels = len(boxes), before.shape[2]
+    sums, means = np.zeros((count, COLUMNS)), np.zeros((count, 2, channels))
+    # a region's crop: the images in levels and, for each pixel, 0 = unchanged, 1 = the region, 2 = of no use
+    pair = np.empty((2, CROP, CROP, channels))
+    state = np.empty((CROP, CROP), np.uint8)
+    for region in range(count):
+        height, width = _load(before, after, labels, region + 1, boxes[region], scale, pair, state)
+        b, a, s = pair[0, :height, :width], pair[1, :height, :width], state[:height, :width]
+        sums[region, NOISE] = noise
+        _sum_region(b, a, s, sums[region], means[region])
+    return sums, means
+
+
+@_compile
+def _load(before, after, labels, number, box, scale, pair, state):  # type: ignore[no-untyped-def]
+    top, left = max(0, box[0] - MARGIN), max(0, box[1] - MARGIN)
+    bottom, right = min(labels.shape[0], box[2] + MARGIN), min(labels.shape[1], box[3] + MARGIN)
+    every = (max(bottom - top, right - left) + CROP - 1) // CROP
+    height, width = (bottom - top + every - 1) // every, (right - left + every - 1) // every
+    for i in range(height):
+        for j in range(width):
+            row, col = top + i * every, left + j * every
+            label = labels[row, col]
+            state[i, j] = 0 if label == 0 else (1 if label == number else 2)
+            for c in range(before.shape[2]):
+                pair[0, i, j, c] = before[row, col, c] * scale
+                pair[1, i, j, c] = after[row, col, c] * scale
+                if not np.isfinite(pair[0, i, j, c] + pair[1, i, j, c]):
+                    state[i, j] = 2
+    return height, width
+
+
+@_compile
+def _distance(one, other):  # type: ignore[no-untyped-def]
+    """Mean square over the channels of one colour less another."""
+    total = 0.0
+    for c in range(one.size):
+        total += (one[c] - other[c]) ** 2
+    return total / one.size
+
+
+@_compile
+def _largest(colour):  # type: ignore[no-untyped-def]
+    value = colour[0]
+    for c in range(1, colour.size):
+        value = max(value, colour[c])
+    return value
+
+
+@_compile
+def _sum_region(b, a, state, sums, means):  # type: ignore[no-untyped-def]
+    height, width = state.shape
+    inside, outside, surround = 0, 0, 0
+    spread = 0.0
+    for i in range(height):
+        for j in range(width):
+            if state[i, j] == 1:
+                inside += 1
+                sums[CHANGE] += _distance(b[i, j], a[i, j])
+            elif state[i, j] == 0:
+                outside += 1
+                for c in range(b.shape[2]):
+                    spread += abs(a[i, j, c] - b[i, j, c]) / b.shape[2]
+                for row, col in ((i + STEP, j), (i, j + STEP)):
+                    if row < height and col < width and state[row, col] == 0:
+                        surround += 1
+                        sums[SURROUND] += (_distance(b[row, col], b[i, j]) + _distance(a[row, col], a[i, j])) / 2
+    sums[CHANGE] /= max(inside, 1)
+    sums[SURROUND] /= max(surround, 1)
+    # Rounding to whole levels of 8 bits leaves 1/12 in either image. Of the surround the mean deviation is taken, as
+    # a few large values must not count much; pi / 2 times its square is the variance of a bell curve.
+    sums[NOISE] = max(sums[NOISE], 1 / 6)
+    if outside >= 100:
+        sums[NOISE] = max(sums[NOISE], np.pi / 2 * (spread / outside) ** 2)
+    limit = max(9 * sums[NOISE], 0.09 * sums[CHANGE])
+    core = np.zeros((height, width), np.uint8)
+    _cross_rim(b, a, state, False, limit, core, sums)
+    _cross_rim(b, a, state, True, limit, core, sums)
+    pixels = 0
+    for i in range(height):
+        for j in range(width):
+            core[i, j] = core[i, j] == 2
+            pixels += core[i, j]
+    if pixels < 9:
+        for i in range(height):
+            for j in range(width):
+                core[i, j] = state[i, j] == 1
+    _sum_core(b, a, core, sums, means)
+
+
+@_compile
+def _cross_rim(b, a, state, turned, limit, core, sums):  # type: ignore[no-untyped-def]
+    """Sum the squared steps across the rim where a row, or column if `turned`, enters and leaves the region.
+
+    The rim is the first pixel that changed by more than `limit`, not the first of the region, which may be wider.
+    Steps go from 1 pixel outside to 2 inside: edges are soft by a pixel. What lies 2 pixels behind the rim is counted
+    up by one in `core`.
+    """
+    lines, length = state.shape[::-1] if turned else state.shape
+    row, col = (1, 0) if turned else (0, 1)
+    for line in range(lines):
+        top, left = line * col, line * row
+        at = 0
+        while at < length:
+            if state[top + at * row, left + at * col] != 1:
+                at += 1
+                continue
+            first = at
+            while at < length and state[top + at * row, left + at * col] == 1:
+                at += 1
+            last = at - 1
+            while first <= last and not _changed(b, a, top + first * row, left + first * col, limit):
+                first += 1
+            while last > first and not _changed(b, a, top + last * row, left + last * col, limit):
+                last -= 1
+            for k in range(first + 2, last - 1):
+                core[top + k * row, left + k * col] += 1
+            for outer, inner in ((first - 1, first + 2), (last + 1, last - 2)):
+                if 0 <= outer < length and first <= inner <= last:
+                    i, j, y, x = top + outer * row, left + outer * col, top + inner * row, left + inner * col
+                    if state[i, j] != 2:
+                        sums[RIMS] += 1
+                        sums[RIM_BEFORE] += _distance(b[i, j], b[y, x])
+                        sums[RIM_AFTER] += _distance(a[i, j], a[y, x])
+
+
+@_compile
+def _changed(b, a, row, col, limit):  # type: ignore[no-untyped-def]
+    for c in range(b.shape[2]):
+        if (a[row, col, c] - b[row, col, c]) ** 2 > limit:
+            return True
+    return False
+
+
+@_compile
+def _sum_core(b, a, core, sums, means):  # type: ignore[no-untyped-def]
+    """Sum steps over the core, and means over those of its pixels that are clipped in neither image, if any."""
+    height, width = core.shape
+    channels = b.shape[2]
+    count, whole = 0, 0
+    totals, squares = np.zeros((2, channels)), np.zeros(2)
+    for i in range(height):
+        for j in range(width):
+            if not core[i, j]:
+                continue
+            value_b, value_a = _largest(b[i, j]), _largest(a[i, j])
+            clipped = value_b >= 254 or value_a >= 254
+            whole += 1
+            count += not clipped
+            for c in range(channels):
+                for k, level in enumerate((b[i, j, c], a[i, j, c])):
+                    totals[k, c] += level
+                    squares[k] += level * level / channels
+                    means[k, c] += 0.0 if clipped else level
+            for row, col in ((i + STEP, j), (i, j + STEP)):
+                if row < height and col < width and core[row, col]:
+                    sums[STEPS] += 1
+                    for c in range(channels):
+                        step_b, step_a = b[row, col, c] - b[i, j, c], a[row, col, c] - a[i, j, c]
+                        sums[BEFORE] += step_b * step_b / channels
+                        sums[AFTER] += step_a * step_a / channels
+                        sums[PRODUCT] += step_b * step_a / channels
+                    step_b, step_a = _largest(b[row, col]) - value_b, _largest(a[row, col]) - value_a
+                    sums[VALUE_BEFORE] += step_b * step_b
+                    sums[VALUE_AFTER] += step_a * step_a
+                    sums[VALUE_PRODUCT] += step_b * step_a
+    whole = max(whole, 1)
+    sums[PIXELS] = whole
+    for k in range(2):
+        sums[SPREAD_BEFORE + k] = squares[k] / whole
+        for c in range(channels):
+            mean = totals[k, c] / whole
+            sums[SPREAD_BEFORE + k] -= mean * mean / channels
+            # so few would be the darkest of all in either image
+            means[k, c] = means[k, c] / count if 10 * count > whole else mean
+
+
+@_compile
+def _match_places(before, after, labels, boxes, scale, noise, limits, pairs):  # type: ignore[no-untyped-def]
+    """Return for each pair of regions (old, new) the share of the change that a move explains, and the move."""
+    found = np.zeros((len(pairs), 3))
+    last = -1
+    for k in range(len(pairs)):
+        old, new = pairs[k]
+        start, end = boxes[old], boxes[new]
+        if old != last:
+            lost, lost_total = _sample(before, after, labels, old + 1, start, scale, noise[old], limits[old])
+            last = old
+        # the same thing's boxes agree, but for pixels that the surround hides: the middles' distance comes first
+        height = (end[2] - start[2]) - (end[0] - start[0])
+        width = (end[3] - start[3]) - (end[1] - start[1])
+        top, left = end[0] - start[0] + height // 2, end[1] - start[1] + width // 2
+        reach = min(max(abs(height), abs(width)) // 2 + 2, 8)
+        best, sampled = 1 - MOVED, False
+        for row, col in _spiral(reach):
+            rest = _misfit(before, after, lost, lost_total, top + row, left + col, scale, noise[old], best)
+            if rest < best:
+                if not sampled:
+                    come, come_total = _sample(before, after, labels, new + 1, end, scale, noise[new], limits[new])
+                    sampled = True
+                back = _misfit(after, before, come, come_total, -top - row, -left - col, scale, noise[new], best)
+                rest = max(rest, back)
+            if rest < best:
+                best = rest
+                found[k, 0], found[k, 1], found[k, 2] = 1 - best, top + row, left + col
+                if best == 0:
+                    break
+    return found
+
+
+@_compile
+def _spiral(reach):  # type: ignore[no-untyped-def]
+    """Return all rows and columns from -reach to reach, nearest to the middle first."""
+    steps = [(0, 0)]
+    for ring in range(1, reach + 1):
+        for i in range(-ring, ring + 1):
+            steps += [(-ring, i), (ring, i)]
+        for i in range(1 - ring, ring):
+            steps += [(i, -ring), (i, ring)]
+    return steps
+
+
+@_compile
+def _sample(before, after, labels, number, box, scale, noise, limit):  # type: ignore[no-untyped-def]
+    """Return pixels of a region that changed, as did those 2 away, if there are any such; and their squared change."""
+    every = 1
+    while (box[2] - box[0]) * (box[3] - box[1]) > SAMPLES * every * every:
+        every += 1
+    places = np.empty((SAMPLES + 2 * (box[2] - box[0] + box[3] - box[1]) // every + 4, 2), np.int64)
+    for margin in (2, 0):
+        count, total = 0, 0.0
+        for row in range(box[0], box[2], every):
+            for col in range(box[1], box[3], every):
+                change = _change_at(before, after, labels, number, row, col, scale)
+                good = change > limit
+                if good and margin:
+                    for i, j in ((-margin, 0), (margin, 0), (0, -margin), (0, margin)):
+                        good &= _change_at(before, after, labels, number, row + i, col + j, scale) > limit
+                if good:
+                    places[count, 0], places[count, 1] = row, col
+                    count += 1
+                    total += change - noise
+        if count >= 9:
+            break
+    return places[:count], total
+
+
+@_compile
+def _change_at(before, after, labels, number, row, col, scale):  # type: ignore[no-untyped-def]
+    """Return the mean square of the change at a pixel of a region; 0 outside the region, NaN where not finite."""
+    if not (0 <= row < labels.shape[0] and 0 <= col < labels.shape[1]) or labels[row, col] != number:
+        return 0.0
+    return _difference_at(before, row, col, after, row, col, scale)
+
+
+@_compile
+def _difference_at(one, row, col, other, other_row, other_col, scale):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for c in range(one.shape[2]):
+        total += (one[row, col, c] * scale - other[other_row, other_col, c] * scale) ** 2
+    return total / one.shape[2]
+
+
+@_compile
+def _misfit(one, other, places, total, row, col, scale, noise, enough):  # type: ignore[no-untyped-def]
+    """Return the share of the change at `places` of `one` that is left in `other` so many rows and columns on."""
+    height, width = one.shape[:2]
+    left = 0.0
+    for k in range(len(places)):
+        i, j = places[k, 0] + row, places[k, 1] + col
+        if not (0 <= i < height and 0 <= j < width):
+            return 1.0
+        rest = _difference_at(one, places[k, 0], places[k, 1], other, i, j, scale)
+        left += rest - noise
+        if not left <= enough * total + 10 * noise:
+            return 1.0
+    return max(left, 0.0) / total if total > 0 else 1.0
+
+
+@_compile
+def _match_within(before, after, labels, boxes, scale, noise, limits, regions):  # type: ignore[no-untyped-def]
+    """Return the same for regions that may hold a thing's old place and its new one, touching or overlapping."""
+    found = np.zeros((len(regions), 3))
+    for k in range(len(regions)):
+        region = regions[k]
+        box = boxes[region]
+        places, total = _sample(before, after, labels, region + 1, box, scale, noise[region], limits[region])
+        rows, cols = min(REACH, (box[2] - box[0]) * 2 // 3), min(REACH, (box[3] - box[1]) * 2 // 3)
+        best = 1 - MOVED_WITHIN
+        for row in range(-rows, rows + 1):
+            for col in range(-cols, cols + 1):
+                left = 0.0
+                for place in range(len(places)):
+                    i, j = places[place]
+                    rest = _change_at(before, after, labels, region + 1, i, j, scale)
+                    if _inside(labels, region + 1, i + row, j + col):
+                        rest = min(rest, _difference_at(before, i, j, after, i + row, j + col, scale))
+                    if _inside(labels, region + 1, i - row, j - col):
+                        rest = min(rest, _difference_at(after, i, j, before, i - row, j - col, scale))
+                    left += max(rest - noise[region], 0.0)
+                    if not left <= best * total:
+                        break
+                if left < best * total:
+                    best = left / total
+                    found[k, 0], found[k, 1], found[k, 2] = 1 - best, row, col
+    return found
+
+
+@_compile
+def _inside(labels, number, row, col):  # type: ignore[no-untyped-def]
+    return 0 <= row < labels.shape[0] and 0 <= col < labels.shape[1] and labels[row, col] == number
