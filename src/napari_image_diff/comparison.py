@@ -95,7 +95,9 @@ class Comparison:
         return min(1.0, int(self.regions["area"].sum()) / pixels) if pixels else 0.0
 
     @property
-    def verdict(self) -> Literal["identical", "no difference beyond noise", "no difference beyond the threshold", "different"]:
+    def verdict(
+        self,
+    ) -> Literal["identical", "no difference beyond noise", "no difference beyond the threshold", "different"]:
         """Which of three it is: every value the same, nothing that counts, or some region."""
         if self.changed:
             return "different"
@@ -251,7 +253,9 @@ def compare(
     """
     asked = Settings.resolve(settings, **changes)
     if evidence is not None and asked.threshold != "auto":
-        raise ValueError(f"threshold is {asked.threshold!r}, which cuts the difference; give threshold='auto' to cut your own evidence")
+        raise ValueError(
+            f"threshold is {asked.threshold!r}, which cuts the difference; give threshold='auto' to cut your own evidence"
+        )
     planes = pairing.read_planes(before, after, asked)
     shape = pairing.find_grid(planes, asked)
     steps = sweeps.count_slow_steps(shape) + sweeps.count_fast_steps(shape)
@@ -274,9 +278,7 @@ def compare(
     return _cut(found, own, pair, asked, resolved, step)
 
 
-def _measure_own(
-    evidence: Callable[[NDArray[Any], NDArray[Any]], ArrayLike], pair: Pair
-) -> NDArray[np.float32]:
+def _measure_own(evidence: Callable[[NDArray[Any], NDArray[Any]], ArrayLike], pair: Pair) -> NDArray[np.float32]:
     """Return the evidence that a function of the user's finds; NaN where a pixel is not valid."""
     given = pair.colours or (pair.before, pair.after)
     found = np.array(evidence(*given), np.float32)
@@ -363,7 +365,12 @@ def _tell_kinds(
     for part in alone:
         inside = np.unique(labels[part.rows, part.columns])
         for label in inside[inside > 0]:
-            regions.loc[label - 1, ["kind", "reason"]] = f"only in {part.name}", f"after does not reach as far as before" if part.name == "before" else "before does not reach as far as after"
+            regions.loc[label - 1, ["kind", "reason"]] = (
+                f"only in {part.name}",
+                f"after does not reach as far as before"
+                if part.name == "before"
+                else "before does not reach as far as after",
+            )
 
 
 def make_boxes(boxes: NDArray[np.int64]) -> pd.DataFrame:

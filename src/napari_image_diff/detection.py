@@ -66,9 +66,7 @@ def measure_evidence(pair: Pair, limits: evidence.Limits, step: tiles.Step) -> N
     """Return the evidence of a pair, 1 = the limit, NaN where a pixel is not valid."""
     source = make_source(pair)
     found = np.empty(pair.before.shape, np.float32)
-    tiles.map_tiles(
-        lambda rows: evidence.write_tile(source, *rows, limits, found), tiles.cut_rows(found.shape), step
-    )
+    tiles.map_tiles(lambda rows: evidence.write_tile(source, *rows, limits, found), tiles.cut_rows(found.shape), step)
     return found
 
 

@@ -10,7 +10,7 @@ depends on the pixels around it alone, never on the tile. Intensities are in *le
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +47,9 @@ EDGE_SHARE = 0.35
 # The same where edges are displaced by more than a pixel, of the span of 9 x 9 blocks.
 WIDE_SHARE = 0.25
 WIDE_BLOCKS = 4
+
+# The tail of noise is at most so many times what its median tells, and a sixth of the floor, and a sixteenth of the activity.
+HEAVIEST_TAIL = 3.0
 
 # Cells of fewer pixels are not measured: they take the noise of the nearest.
 FEWEST = 400
@@ -103,9 +106,8 @@ class Counts(NamedTuple):
     """What was counted in a tile of a pair; counts of tiles add up to those of the image."""
 
     noise: NDArray[np.int64]
-    """(channels, cells, 2, activities, intensities, bins): histograms of |after - before| and of the residual."""
-    raw: NDArray[np.int64]
-    """(bins,): histogram of |after - before| of single pixels of luma."""
+    """(channels, cells, 3, activities, intensities, bins): histograms of |after - before|, of the residual, and of the
+    grain of after - before."""
     edges: NDArray[np.int64]
     """(2,): pixels on strong edges of luma, and those of them with a large residual."""
 
@@ -145,8 +147,7 @@ def count_tile(source: Source, tile: tuple[int, int, int, int], radius: int) -> 
     """Count noise and edges of a tile with the tolerance `radius`."""
     channels = 1 + _count_colours(source)
     counts = Counts(
-        np.zeros((channels, len(CELLS), 2, ACTIVITIES, INTENSITIES, BINS), np.int64),
-        np.zeros(BINS, np.int64),
+        np.zeros((channels, len(CELLS), 3, ACTIVITIES, INTENSITIES, BINS), np.int64),
         np.zeros(2, np.int64),
     )
     rim = _rim(radius)
@@ -165,26 +166,34 @@ def make_limits(counts: Counts, radius: int, data_range: float) -> Limits | None
     for channel, of_channel in enumerate(counts.noise):
         factor = COLOUR_FACTOR if channel else LUMA_FACTOR
         floor = 255 * (COLOUR_FLOOR if channel else LUMA_FLOOR)
-        for cell, (differences, residuals) in enumerate(of_channel):
-            levels[channel, cell] = np.maximum(factor * _measure_noise(differences, residuals), floor)
-    return Limits(radius, levels, _measure_spread(counts.raw) * data_range / 255)
+        white = _fill_gaps(of_channel[min(channel, 1), 2], lambda grain, _: _median_deviation(grain))
+        for cell, (differences, residuals, _) in enumerate(of_channel):
+            noise = _measure_noise(differences, residuals, floor / 6)
+            # Each size of cell halves white noise, and 3 x 3 cells have a third of it
+            most = np.maximum(_most_explained(channel, cell), factor * white / 3 / 2.0 ** (cell - min(channel, 1)))
+            levels[channel, cell] = np.maximum(np.minimum(factor * noise, most), floor)
+    return Limits(radius, levels, _measure_spread(counts.noise[0, 0, 2].sum((0, 1))) * data_range / 255)
 
 
-def _measure_noise(differences: NDArray[np.int64], residuals: NDArray[np.int64]) -> NDArray[np.float64]:
+def _most_explained(channel: int, cell: int) -> NDArray[np.float64]:
+    """Return what compression, another lamp and the like explain at most, in levels, for each activity: (activities, 1)."""
+    activity = np.array([[_activity(index)] for index in range(ACTIVITIES)])
+    fine = cell == min(channel, 1)
+    return (16 if fine and not channel else 13) + activity * (1 / 4 if fine else 1 / 16)
+
+
+def _activity(index: int) -> float:
+    """Return the least activity of a bin, in levels."""
+    return 2.0**index if index else 0.0
+
+
+def _measure_noise(differences: NDArray[np.int64], residuals: NDArray[np.int64], slack: float) -> NDArray[np.float64]:
     """Return the standard deviation of the noise, in levels, for each activity and intensity."""
+    found = _fill_gaps(
+        np.stack([differences, residuals], -2),
+        lambda both, activity: _deviation(*both, slack + _activity(activity) / 16),
+    )
     pixels = differences.sum(2)
-    found = np.zeros(pixels.shape)
-    for index in np.ndindex(pixels.shape):
-        if pixels[index] >= FEWEST:
-            found[index] = _deviation(differences[index], residuals[index])
-    measured = np.argwhere(pixels >= FEWEST)
-    if not len(measured):
-        found[:] = _deviation(differences.sum((0, 1)), residuals.sum((0, 1)))
-    else:
-        for index in np.argwhere(pixels < FEWEST):
-            # Noise depends more on activity than on intensity
-            away = np.abs(measured - index) @ np.array([1.5, 1.0])
-            found[tuple(index)] = found[tuple(measured[np.argmin(away)])]
     for activity in range(ACTIVITIES):
         order = np.argsort(found[activity], kind="stable")
         upto = np.cumsum(pixels[activity][order] + 1e-3)
@@ -193,9 +202,38 @@ def _measure_noise(differences: NDArray[np.int64], residuals: NDArray[np.int64])
     return np.maximum.accumulate(found, axis=0)
 
 
-def _deviation(differences: NDArray[np.int64], residuals: NDArray[np.int64]) -> float:
-    """Return the standard deviation of normal noise with that median and that tail, in levels."""
-    return max(1.4826 * _quantile(differences, 0.5), _quantile(residuals, 0.9) / 1.645)
+def _fill_gaps(
+    histograms: NDArray[np.int64], measure: Callable[[NDArray[np.int64], int], float]
+) -> NDArray[np.float64]:
+    """Return what `measure` finds for each activity and intensity; where there are too few pixels, that of the nearest."""
+    pixels = histograms.sum(-1)
+    pixels = pixels if pixels.ndim == 2 else pixels[..., 0]
+    found = np.zeros(pixels.shape)
+    for index in np.argwhere(pixels >= FEWEST):
+        found[tuple(index)] = measure(histograms[tuple(index)], index[0])
+    measured = np.argwhere(pixels >= FEWEST)
+    if not len(measured):
+        found[:] = measure(histograms.sum((0, 1)), 0)
+        return found
+    for index in np.argwhere(pixels < FEWEST):
+        # Noise depends more on activity than on intensity
+        away = np.abs(measured - index) @ np.array([1.5, 1.0])
+        found[tuple(index)] = found[tuple(measured[np.argmin(away)])]
+    return found
+
+
+def _deviation(differences: NDArray[np.int64], residuals: NDArray[np.int64], slack: float) -> float:
+    """Return the standard deviation of normal noise with that median and that tail, in levels.
+
+    A tail far heavier than the median, by `slack` and more, is change rather than noise.
+    """
+    median = _median_deviation(differences)
+    return max(median, min(_quantile(residuals, 0.9) / 1.645, HEAVIEST_TAIL * median + slack))
+
+
+def _median_deviation(histogram: NDArray[np.int64]) -> float:
+    """Return the standard deviation of normal noise of which half the values lie below the median, in levels."""
+    return 1.4826 * _quantile(histogram, 0.5)
 
 
 def _quantile(histogram: NDArray[np.int64], share: float) -> float:
@@ -608,15 +646,20 @@ def _weigh_block(a, b, colours_a, colours_b, disc, colour_disc, limits, out):  #
 
 
 @_compile
-def _count_cells(a, b, luma_a, luma_b, activity, disc, box, valid, counts, edges):  # type: ignore[no-untyped-def]
-    """Count |after - before| and residual of the cells in `box` into ``counts[0]`` and ``counts[1]``."""
+def _count_cells(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid, counts, edges):  # type: ignore[no-untyped-def]
+    """Count |after - before|, residual and grain of the cells in `box` into ``counts[0]`` to ``counts[2]``.
+
+    The grain is taken from single cells, not smoothed (`raw_a`, `raw_b`; empty: not counted): what the diagonals of 2 x 2
+    of them differ by, which for white noise has its standard deviation, and of a smooth change next to nothing.
+    """
     width = a.shape[1]
     step = width // activity.shape[1]
     size = BLOCK // step
     rows_a, rows_b = np.zeros((4, width), np.float32), np.zeros((4, width), np.float32)
     low_a, high_a, low_b, high_b = rows_a[0], rows_a[1], rows_b[0], rows_b[1]
-    values = np.empty((2, width), np.float32)
+    values = np.zeros((3, width), np.float32)
     bits = values.view(np.int32)
+    quantities = 3 if raw_a.size else 2
     strong = np.float32(255 * STRONG_EDGE)
     for i in range(box[0], box[2]):
         x, y, light_a, light_b = a[i], b[i], luma_a[i], luma_b[i]
@@ -625,6 +668,10 @@ def _count_cells(a, b, luma_a, luma_b, activity, disc, box, valid, counts, edges
         for j in range(width):
             values[0, j] = abs(y[j] - x[j])
         _find_residual(x, y, rows_a, rows_b, values[1])
+        if raw_a.size:
+            p, q, r, s = raw_a[i], raw_b[i], raw_a[i + 1], raw_b[i + 1]
+            for j in range(width - 1):
+                values[2, j] = abs((q[j] - p[j]) - (q[j + 1] - p[j + 1]) - (s[j] - r[j]) + (s[j + 1] - r[j + 1])) / 2
         for j in range(box[1], box[3]):
             if valid.size and not valid[i * size, j * size]:
                 continue
@@ -633,34 +680,32 @@ def _count_cells(a, b, luma_a, luma_b, activity, disc, box, valid, counts, edges
                 edges[1] += values[1, j] > strong
             k = activity[i // step, j // step]
             one, other = _bin_of_intensity(light_a[j]), _bin_of_intensity(light_b[j])
-            for m in range(2):
+            for m in range(quantities):
                 place = min(max((bits[m, j] >> 19) - FIRST_BIN, 0), BINS - 1)
                 counts[m, k, one, place] += 1
                 counts[m, k, other, place] += 1
 
 
 @_compile
-def _count_channel(a, b, luma_a, luma_b, activity, disc, box, valid, counts, edges, first):  # type: ignore[no-untyped-def]
+def _count_channel(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid, counts, edges, first):  # type: ignore[no-untyped-def]
     for k in range(first, len(CELLS) if disc.size == 2 else first + 1):
         size = CELLS[k]
         cells = np.array([box[0] // size, box[1] // size, -(-box[2] // size), -(-box[3] // size)])
-        _count_cells(a[k], b[k], luma_a[k], luma_b[k], activity, disc, cells, valid, counts[k], edges if k == 0 else edges[:0])
+        fine = k == first
+        none = raw_a[:0]
+        _count_cells(
+            a[k], b[k], raw_a if fine else none, raw_b if fine else none, luma_a[k], luma_b[k], activity, disc, cells,
+            valid, counts[k], edges if k == 0 else edges[:0],
+        )  # fmt: skip
 
 
 @_compile
-def _count_block(a, b, colours_a, colours_b, valid, disc, colour_disc, box, counts, raw, edges):  # type: ignore[no-untyped-def]
+def _count_block(a, b, colours_a, colours_b, valid, disc, colour_disc, box, counts, edges):  # type: ignore[no-untyped-def]
     """Count noise and edges of the pixels of `box` (top, left, bottom, right) of a block with its rim."""
     luma_a, luma_b = _pyramid(a), _pyramid(b)
     activity = _bins_of_activity(_measure_activity(luma_a[0], luma_b[0], 1))
-    _count_channel(luma_a, luma_b, luma_a, luma_b, activity, disc, box, valid, counts[0], edges, 0)
+    _count_channel(luma_a, luma_b, a, b, luma_a, luma_b, activity, disc, box, valid, counts[0], edges, 0)
     for c in range(colours_a.shape[0]):
         x, y = _colour_pyramid(colours_a[c]), _colour_pyramid(colours_b[c])
-        _count_channel(x, y, luma_a, luma_b, activity, colour_disc, box, valid, counts[1 + c], edges[:0], 1)
-    values = np.empty(a.shape[1], np.float32)
-    bits = values.view(np.int32)
-    for i in range(box[0], box[2]):
-        for j in range(box[1], box[3]):
-            values[j] = abs(b[i, j] - a[i, j])
-        for j in range(box[1], box[3]):
-            if not valid.size or valid[i, j]:
-                raw[min(max((bits[j] >> 19) - FIRST_BIN, 0), BINS - 1)] += 1
+        p, q = colours_a[c], colours_b[c]
+        _count_channel(x, y, p, q, luma_a, luma_b, activity, colour_disc, box, valid, counts[1 + c], edges[:0], 1)

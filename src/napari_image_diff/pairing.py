@@ -117,9 +117,7 @@ def make_pair(
     return Found(pair, notes)
 
 
-def _read_valid(
-    shape: tuple[int, ...], inside: ArrayLike | None, ignore: ArrayLike | None
-) -> NDArray[np.bool_] | None:
+def _read_valid(shape: tuple[int, ...], inside: ArrayLike | None, ignore: ArrayLike | None) -> NDArray[np.bool_] | None:
     """Return which pixels of `before` may count, None for all."""
     valid = None
     for name, mask, counts in (("inside", inside, True), ("ignore", ignore, False)):

@@ -157,7 +157,15 @@ def weigh_tile(
     weights = np.zeros(len(found.area) + 1)
     limit = _largest_below(cut)
     _weigh_runs(
-        runs.offsets[top : bottom + 1], runs.starts, runs.stops, found.labels, evidence[top:bottom], limit, cut, most, weights
+        runs.offsets[top : bottom + 1],
+        runs.starts,
+        runs.stops,
+        found.labels,
+        evidence[top:bottom],
+        limit,
+        cut,
+        most,
+        weights,
     )
     return weights[1:]
 
