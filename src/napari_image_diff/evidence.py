@@ -10,7 +10,7 @@ depends on the pixels around it alone, never on the tile. Intensities are in *le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,6 +86,9 @@ SAMPLE = 256
 # Noise is measured on all pixels of an image up to this number, on so many spread over it above.
 SAMPLED_PIXELS = 2**20
 
+Plane = NDArray[np.float32]
+Images = tuple[NDArray[np.float32], NDArray[np.float32]]
+
 _compile = njit(nogil=True, error_model="numpy", cache=True)
 
 
@@ -151,9 +154,8 @@ def count_tile(source: Source, tile: tuple[int, int, int, int], radius: int) -> 
         np.zeros(2, np.int64),
     )
     rim = _rim(radius)
-    luma, colours, valid = _read_block(source, tile, rim)
-    box = np.array([rim, rim, rim + tile[2] - tile[0], rim + tile[3] - tile[1]])
-    _count_block(*luma, *colours, valid, DISCS[radius], DISCS[min(radius, 2)], box, *counts)
+    box = (rim, rim, rim + tile[2] - tile[0], rim + tile[3] - tile[1])
+    _count_block(*_read_block(source, tile, rim), radius, box, counts)
     return counts
 
 
@@ -265,19 +267,27 @@ def _value(index: int) -> float:
 def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: NDArray[np.float32]) -> None:
     """Write the evidence of the rows `top` to `bottom` into `evidence` (H, W); NaN where a pixel is not valid."""
     rim = _rim(limits.radius)
-    discs = DISCS[limits.radius], DISCS[min(limits.radius, 2)]
     for tile in _blocks(top, bottom, evidence.shape[1]):
-        luma, colours, valid = _read_block(source, tile, rim)
-        found = np.empty(luma[0].shape, np.float32)
-        _weigh_block(*luma, *colours, *discs, limits.levels, found)
         first = max(top, tile[0])
-        inner = (slice(rim + first - tile[0], rim + tile[2] - tile[0]), slice(rim, rim + tile[3] - tile[1]))
         part = evidence[first : tile[2], tile[1] : tile[3]]
+        if _is_same(source, tile, rim):
+            part[:] = 0
+            continue
+        luma, colours, valid = _read_block(source, tile, rim)
+        found = _weigh_block(luma, colours, limits)
+        inner = (slice(rim + first - tile[0], rim + tile[2] - tile[0]), slice(rim, rim + tile[3] - tile[1]))
         part[:] = found[inner]
         if valid.size:
             part[~valid[inner]] = np.nan
     if limits.radius > 1:
         _forget_rim(evidence, top, bottom, limits.radius)
+
+
+def _is_same(source: Source, tile: tuple[int, int, int, int], rim: int) -> bool:
+    """Return whether both images are the same in a block and its rim, and valid: then there is no evidence in it."""
+    rows, columns = (slice(max(0, low - rim), high + rim) for low, high in (tile[::2], tile[1::2]))
+    images = [(source.before, source.after), source.colours] if source.colours else [(source.before, source.after)]
+    return all(np.array_equal(one[rows, columns], other[rows, columns]) for one, other in images)
 
 
 def _forget_rim(evidence: NDArray[np.float32], top: int, bottom: int, radius: int) -> None:
@@ -305,7 +315,7 @@ def _count_colours(source: Source) -> int:
     return source.colours[0].shape[2] - 1 if source.colours else 0
 
 
-def _read_block(source: Source, tile: tuple[int, int, int, int], rim: int) -> tuple[Any, Any, NDArray[np.bool_]]:
+def _read_block(source: Source, tile: tuple[int, int, int, int], rim: int) -> tuple[Images, Images, NDArray[np.bool_]]:
     """Return luma and colours of both images in levels, with the rim, and which pixels are valid (none: all are)."""
     top, left = tile[0] - rim, tile[1] - rim
     shape = tuple(-(-(stop - start) // BLOCK) * BLOCK + 2 * rim for start, stop in (tile[::2], tile[1::2]))
@@ -332,6 +342,106 @@ def _read_block(source: Source, tile: tuple[int, int, int, int], rim: int) -> tu
             for colour in colours:
                 colour[:, ~whole] = 0
     return luma, colours, valid
+
+
+class _Views(NamedTuple):
+    """One channel of both images in all sizes of cells; the first is number `first`."""
+
+    first: int
+    before: list[Plane]
+    """Smoothed, from the smallest cells to the largest."""
+    after: list[Plane]
+    raw_before: Plane
+    """The smallest cells, not smoothed."""
+    raw_after: Plane
+
+    def of(self, cell: int) -> tuple[Plane, Plane]:
+        """Return before and after in cells of size number `cell`."""
+        return self.before[cell - self.first], self.after[cell - self.first]
+
+
+def _view(before: Plane, after: Plane, first: int, last: int) -> _Views:
+    """Return a channel in cells of size number `first`, in which it is given, to `last`."""
+    pyramids: list[list[Plane]] = []
+    for x in (before, after):
+        cells = [x]
+        while len(cells) < last - first + 1:
+            cells.append(_halved(cells[-1]))
+        pyramids.append([_smoothed(cell) for cell in cells])
+    return _Views(first, *pyramids, before, after)
+
+
+def _weigh_block(luma: Images, colours: Images, limits: Limits) -> Plane:
+    """Return the evidence of a block with its rim; in the rim itself it is not right."""
+    lights, activity, wide = _look(luma, limits.radius)
+    found = _weigh_channel(lights, lights, activity, wide, limits, 0)
+    if len(colours[0]):
+        import cv2
+
+        nothing = wide[:0]
+        each = [
+            _weigh_channel(channel, lights, activity, nothing, limits, 1 + index)
+            for index, channel in enumerate(_view_colours(colours, limits.radius))
+        ]
+        size = (found.shape[1], found.shape[0])
+        np.maximum(found, cv2.resize(np.maximum.reduce(each), size, interpolation=cv2.INTER_NEAREST), out=found)
+    return found
+
+
+def _look(luma: Images, radius: int) -> tuple[_Views, NDArray[np.int32], Plane]:
+    """Return luma in all sizes of cells, the activity of each block, and where edges are displaced its wide span."""
+    lights = _view(*luma, 0, _last(radius, 1))
+    a, b = lights.of(0)
+    wide = _measure_activity(a, b, WIDE_BLOCKS) if radius > 1 else np.empty((0, 0), np.float32)
+    return lights, _bins_of_activity(_measure_activity(a, b, 1)), wide
+
+
+def _view_colours(colours: Images, radius: int) -> list[_Views]:
+    return [_view(one, other, 1, _last(radius, 1)) for one, other in zip(*colours, strict=True)]
+
+
+def _last(radius: int, first: int) -> int:
+    """Return the number of the largest cells that are looked at: where edges are displaced, large cells say nothing."""
+    return len(CELLS) - 1 if radius == 1 else first
+
+
+def _disc(radius: int, channel: int) -> NDArray[np.int64]:
+    """Return the disc in the channel's smallest cells; colour has cells twice as large."""
+    return DISCS[min(radius, 2) if channel else radius]
+
+
+def _weigh_channel(
+    views: _Views, lights: _Views, activity: NDArray[np.int32], wide: Plane, limits: Limits, channel: int
+) -> Plane:
+    """Return the evidence of one channel in its smallest cells, from the largest down."""
+    disc = _disc(limits.radius, channel)
+    found = np.empty((2, 0, 0), np.float32)
+    for cell in range(_last(limits.radius, views.first), views.first - 1, -1):
+        parents = found
+        before, after = views.of(cell)
+        found = np.empty((2, *before.shape), np.float32)
+        _weigh_cells(
+            before, after, *lights.of(cell), activity, wide, limits.levels[channel, cell], disc, parents, found
+        )
+    return found[0]
+
+
+def _count_block(
+    luma: Images, colours: Images, valid: NDArray[np.bool_], radius: int, box: Sequence[int], counts: Counts
+) -> None:
+    """Count noise and edges of the pixels of `box` (top, left, bottom, right) of a block with its rim."""
+    lights, activity, _ = _look(luma, radius)
+    none = lights.raw_before[:0]
+    for channel, views in enumerate([lights, *_view_colours(colours, radius)]):
+        for cell in range(views.first, _last(radius, views.first) + 1):
+            size = CELLS[cell]
+            cells = np.array([box[0] // size, box[1] // size, -(-box[2] // size), -(-box[3] // size)])
+            raw = (views.raw_before, views.raw_after) if cell == views.first else (none, none)
+            edges = counts.edges if channel == cell == 0 else counts.edges[:0]
+            _count_cells(
+                *views.of(cell), *raw, *lights.of(cell), activity, _disc(radius, channel), cells, valid,
+                counts.noise[channel, cell], edges,
+            )  # fmt: skip
 
 
 @_compile
@@ -363,23 +473,39 @@ def _fill_luma(plane, top, left, scale, out):  # type: ignore[no-untyped-def]
 def _fill_colours(image, top, left, scale, out):  # type: ignore[no-untyped-def]
     """Write R - G, (R + G) / 2 - B and alpha, if there is one, averaged over 2 x 2 pixels."""
     height, width = image.shape[0], image.shape[1]
-    factor = scale[0] / 4
-    t = scale.dtype.type
+    # Cells from `first` to `last` lie within the image
+    first = min(max(0, -(left // 2)), out.shape[2])
+    last = max(first, min(out.shape[2], (width - left) // 2))
     for i in range(out.shape[1]):
         upper, lower = image[_mirrored(top + 2 * i, height)], image[_mirrored(top + 2 * i + 1, height)]
+        begin, end = left + 2 * first, left + 2 * last
+        _mix_colours(upper[begin:end], lower[begin:end], scale, out[:, i, first:last])
         for j in range(out.shape[2]):
-            one = left + 2 * j
-            other = one + 1
-            if one < 0 or other >= width:
-                one, other = _mirrored(one, width), _mirrored(other, width)
-            red = t(upper[one, 0]) + t(upper[other, 0]) + t(lower[one, 0]) + t(lower[other, 0])
-            green = t(upper[one, 1]) + t(upper[other, 1]) + t(lower[one, 1]) + t(lower[other, 1])
-            blue = t(upper[one, 2]) + t(upper[other, 2]) + t(lower[one, 2]) + t(lower[other, 2])
-            out[0, i, j] = np.float32((red - green) * factor)
-            out[1, i, j] = np.float32(((red + green) / 2 - blue) * factor)
-            if out.shape[0] > 2:
-                alpha = t(upper[one, 3]) + t(upper[other, 3]) + t(lower[one, 3]) + t(lower[other, 3])
-                out[2, i, j] = np.float32(alpha * factor)
+            if not first <= j < last:
+                columns = np.array([_mirrored(left + 2 * j, width), _mirrored(left + 2 * j + 1, width)])
+                ends = np.empty((2, 2, image.shape[2]), image.dtype)
+                for k in range(2):
+                    for c in range(image.shape[2]):
+                        ends[0, k, c] = upper[columns[k], c]
+                        ends[1, k, c] = lower[columns[k], c]
+                _mix_colours(ends[0], ends[1], scale, out[:, i, j : j + 1])
+
+
+@_compile
+def _mix_colours(upper, lower, scale, out):  # type: ignore[no-untyped-def]
+    t = scale.dtype.type
+    factor = scale[0] / 4
+    half = t(0.5)
+    for j in range(out.shape[1]):
+        red = t(upper[2 * j, 0]) + t(upper[2 * j + 1, 0]) + t(lower[2 * j, 0]) + t(lower[2 * j + 1, 0])
+        green = t(upper[2 * j, 1]) + t(upper[2 * j + 1, 1]) + t(lower[2 * j, 1]) + t(lower[2 * j + 1, 1])
+        blue = t(upper[2 * j, 2]) + t(upper[2 * j + 1, 2]) + t(lower[2 * j, 2]) + t(lower[2 * j + 1, 2])
+        out[0, j] = np.float32((red - green) * factor)
+        out[1, j] = np.float32(((red + green) * half - blue) * factor)
+    if out.shape[0] > 2:
+        for j in range(out.shape[1]):
+            alpha = t(upper[2 * j, 3]) + t(upper[2 * j + 1, 3]) + t(lower[2 * j, 3]) + t(lower[2 * j + 1, 3])
+            out[2, j] = np.float32(alpha * factor)
 
 
 @_compile
@@ -449,79 +575,50 @@ def _find_envelope(x, i, disc, rows):  # type: ignore[no-untyped-def]
                 inner_high[j] = max(inner_high[j], line[j])
 
 
-@_compile
-def _measure_activity(a, b, reach):  # type: ignore[no-untyped-def]
+def _measure_activity(a: Plane, b: Plane, reach: int) -> Plane:
     """Return, for each block, the span of the (2 reach + 1)^2 blocks around, in the image where it is less."""
-    height, width = a.shape[0] // BLOCK, a.shape[1] // BLOCK
-    out = np.full((height, width), np.inf, np.float32)
-    low = np.empty((height, width), np.float32)
-    high = np.empty((height, width), np.float32)
-    for k in range(2):
-        x = a if k == 0 else b
-        least = np.empty(x.shape[1], np.float32)
-        greatest = np.empty(x.shape[1], np.float32)
-        for i in range(height):
-            for j in range(least.size):
-                least[j] = x[BLOCK * i, j]
-                greatest[j] = least[j]
-            for m in range(1, BLOCK):
-                line = x[BLOCK * i + m]
-                for j in range(least.size):
-                    least[j] = min(least[j], line[j])
-                    greatest[j] = max(greatest[j], line[j])
-            for j in range(width):
-                one, other = least[BLOCK * j], greatest[BLOCK * j]
-                for m in range(1, BLOCK):
-                    one = min(one, least[BLOCK * j + m])
-                    other = max(other, greatest[BLOCK * j + m])
-                low[i, j] = one
-                high[i, j] = other
-        for i in range(height):
-            for j in range(width):
-                one, other = low[i, j], high[i, j]
-                for p in range(max(0, i - reach), min(height, i + reach + 1)):
-                    for q in range(max(0, j - reach), min(width, j + reach + 1)):
-                        one = min(one, low[p, q])
-                        other = max(other, high[p, q])
-                out[i, j] = min(out[i, j], other - one)
-    return out
+    import cv2
+
+    around = np.ones((2 * reach + 1,) * 2, np.uint8)
+    spans = []
+    for x in (a, b):
+        low, high = _find_extremes(x)
+        spans.append(cv2.dilate(high, around) - cv2.erode(low, around))
+    return np.minimum(*spans)
 
 
 @_compile
-def _bins_of_activity(span):  # type: ignore[no-untyped-def]
+def _find_extremes(x):  # type: ignore[no-untyped-def]
+    """Return the least and the greatest pixel of each block."""
+    low = np.empty((x.shape[0] // BLOCK, x.shape[1] // BLOCK), np.float32)
+    high = np.empty_like(low)
+    least = np.empty(x.shape[1], np.float32)
+    greatest = np.empty(x.shape[1], np.float32)
+    for i in range(low.shape[0]):
+        for m in range(BLOCK):
+            line = x[BLOCK * i + m]
+            for j in range(line.size):
+                least[j] = min(least[j], line[j]) if m else line[j]
+                greatest[j] = max(greatest[j], line[j]) if m else line[j]
+        for j in range(low.shape[1]):
+            low[i, j] = least[BLOCK * j]
+            high[i, j] = greatest[BLOCK * j]
+            for m in range(1, BLOCK):
+                low[i, j] = min(low[i, j], least[BLOCK * j + m])
+                high[i, j] = max(high[i, j], greatest[BLOCK * j + m])
+    return low, high
+
+
+def _bins_of_activity(span: Plane) -> NDArray[np.int32]:
     """Return the bin of activity of each block."""
-    out = np.empty(span.shape, np.int32)
-    for i in range(span.shape[0]):
-        for j in range(span.shape[1]):
-            k = 0
-            bound = np.float32(2)
-            while k < ACTIVITIES - 1 and span[i, j] >= bound:
-                bound *= np.float32(2)
-                k += 1
-            out[i, j] = k
-    return out
+    bounds = [_activity(index) for index in range(1, ACTIVITIES)]
+    return np.searchsorted(bounds, span, side="right").astype(np.int32)
 
 
 @_compile
 def _bin_of_intensity(value):  # type: ignore[no-untyped-def]
     scaled = value * np.float32(INTENSITIES / 256)
     return np.int32(min(max(scaled, np.float32(0)), np.float32(INTENSITIES - 1)))
-
-
-@_compile
-def _pyramid(x):  # type: ignore[no-untyped-def]
-    """Return cells of 1, 2, 4 and 8 times the size of those of `x`, each smoothed."""
-    two = _halved(x)
-    four = _halved(two)
-    return _smoothed(x), _smoothed(two), _smoothed(four), _smoothed(_halved(four))
-
-
-@_compile
-def _colour_pyramid(x):  # type: ignore[no-untyped-def]
-    """Return the same for colour, which begins at cells of 2 pixels; the first of the four is not used."""
-    two = _halved(x)
-    smooth = _smoothed(x)
-    return smooth, smooth, _smoothed(two), _smoothed(_halved(two))
 
 
 @_compile
@@ -610,42 +707,6 @@ def _pair_intensities(limits):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _weigh_channel(a, b, luma_a, luma_b, activity, wide, limits, disc, first):  # type: ignore[no-untyped-def]
-    """Return the evidence of one channel in cells of size number `first`, from the largest cells down.
-
-    Where edges are displaced, large cells say nothing and only the first are looked at.
-    """
-    parents = np.empty((2, 0, 0), np.float32)
-    for k in range(len(CELLS) - 1 if disc.size == 2 else first, first - 1, -1):
-        found = np.empty((2, a[k].shape[0], a[k].shape[1]), np.float32)
-        _weigh_cells(a[k], b[k], luma_a[k], luma_b[k], activity, wide, limits[k], disc, parents, found)
-        parents = found
-    return parents[0]
-
-
-@_compile
-def _weigh_block(a, b, colours_a, colours_b, disc, colour_disc, limits, out):  # type: ignore[no-untyped-def]
-    """Write the evidence of a block with its rim; what is written in the rim itself is not right."""
-    luma_a, luma_b = _pyramid(a), _pyramid(b)
-    activity = _bins_of_activity(_measure_activity(luma_a[0], luma_b[0], 1))
-    nothing = np.empty((0, 0), np.float32)
-    wide = _measure_activity(luma_a[0], luma_b[0], WIDE_BLOCKS) if disc.size > 2 else nothing
-    found = _weigh_channel(luma_a, luma_b, luma_a, luma_b, activity, wide, limits[0], disc, 0)
-    for i in range(out.shape[0]):
-        row, line = out[i], found[i]
-        for j in range(row.size):
-            row[j] = line[j]
-    for c in range(colours_a.shape[0]):
-        x, y = _colour_pyramid(colours_a[c]), _colour_pyramid(colours_b[c])
-        found = _weigh_channel(x, y, luma_a, luma_b, activity, nothing, limits[1 + c], colour_disc, 1)
-        for i in range(out.shape[0]):
-            row, line = out[i], found[i >> 1]
-            for j in range(line.size):
-                row[2 * j] = max(row[2 * j], line[j])
-                row[2 * j + 1] = max(row[2 * j + 1], line[j])
-
-
-@_compile
 def _count_cells(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid, counts, edges):  # type: ignore[no-untyped-def]
     """Count |after - before|, residual and grain of the cells in `box` into ``counts[0]`` to ``counts[2]``.
 
@@ -684,28 +745,3 @@ def _count_cells(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid,
                 place = min(max((bits[m, j] >> 19) - FIRST_BIN, 0), BINS - 1)
                 counts[m, k, one, place] += 1
                 counts[m, k, other, place] += 1
-
-
-@_compile
-def _count_channel(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid, counts, edges, first):  # type: ignore[no-untyped-def]
-    for k in range(first, len(CELLS) if disc.size == 2 else first + 1):
-        size = CELLS[k]
-        cells = np.array([box[0] // size, box[1] // size, -(-box[2] // size), -(-box[3] // size)])
-        fine = k == first
-        none = raw_a[:0]
-        _count_cells(
-            a[k], b[k], raw_a if fine else none, raw_b if fine else none, luma_a[k], luma_b[k], activity, disc, cells,
-            valid, counts[k], edges if k == 0 else edges[:0],
-        )  # fmt: skip
-
-
-@_compile
-def _count_block(a, b, colours_a, colours_b, valid, disc, colour_disc, box, counts, edges):  # type: ignore[no-untyped-def]
-    """Count noise and edges of the pixels of `box` (top, left, bottom, right) of a block with its rim."""
-    luma_a, luma_b = _pyramid(a), _pyramid(b)
-    activity = _bins_of_activity(_measure_activity(luma_a[0], luma_b[0], 1))
-    _count_channel(luma_a, luma_b, a, b, luma_a, luma_b, activity, disc, box, valid, counts[0], edges, 0)
-    for c in range(colours_a.shape[0]):
-        x, y = _colour_pyramid(colours_a[c]), _colour_pyramid(colours_b[c])
-        p, q = colours_a[c], colours_b[c]
-        _count_channel(x, y, p, q, luma_a, luma_b, activity, colour_disc, box, valid, counts[1 + c], edges[:0], 1)

@@ -6,7 +6,7 @@ Three questions, each answered by sums over the region and a margin around it:
 - Which of the two images has something that does not belong to the surround? The one with the edge along the rim.
 - Is what left one place what came to another?
 
-All levels below are in units of 1/255 of the data range.
+All levels in this room are in units of 1/255 of the data range.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ __all__ = ["KINDS", "Kinds", "name_kinds"]
 _compile = njit(nogil=True, error_model="numpy", cache=True)
 
 KINDS = ("added", "removed", "moved", "recoloured", "brighter", "darker", "texture")
-
 HUES = ("red", "yellow", "green", "cyan", "blue", "magenta")
 
 # Pixels around a region's box that are read: some hundreds around the smallest tell the noise and the look there.
@@ -36,12 +35,17 @@ STEP = 3
 SAME_CORRELATION, SAME_DEVIATIONS = 0.5, 3.0
 # Levels, and share of the brightest channel, that colour may be off a mere change of light: codecs, noise, warm lamps.
 HUE_CHANGE, HUE_SHARE = 4.0, 0.08
+# Share of a squared change that is one of colour, not of light: a pure red that only gets darker has two thirds.
+MOSTLY = 0.7
 # Levels that the largest channel of a plain surface may change by where only the hue did.
 VALUE_CHANGE = 8.0
-# Lamps, shadows, exposure: up to a third of the range, or a factor of 2.5. Larger is rather a thing of another colour.
+# Lamps lighten by up to a third of the range, shadows darken by a factor of up to 2.5. What goes beyond, where there is
+# no structure to tell by, is rather a thing of another colour.
 LIGHT_OFFSET, LIGHT_FACTOR = 85.0, 2.5
 # Steps (root mean square, levels) under which a surface is called plain, if the noise is no larger.
 PLAIN = 2.0
+# Largest channel above which a surface is lost in white.
+WHITE = 250.0
 # Where only the texture changed, this share of the squared change, at most, lies in the means: a patch of coarse
 # grain has a mean of its own by chance.
 STEADY = 1 / 3
@@ -52,21 +56,20 @@ TEXTURE_WEIGHT = 0.25
 # Share of the squared change that a move must explain; more within one region, where either place may explain a pixel.
 MOVED, MOVED_WITHIN = 0.9, 0.95
 # Rows and columns, at most, of a move within one region.
-REACH = 24
-# Old places and new ones of moved things are looked for among so many most similar regions.
-CANDIDATES = 4
-# Their looks may differ by so much: 10 levels of colour, 20 of roughness, a quarter of the length.
-UNLIKE = 10.0
-# More pairs than these, the least alike, are not looked at: a second's work.
+REACH = 64
+# Old places and new ones of moved things are looked for among so many most similar regions. Their looks may differ by
+# so much: 10 levels of colour, 20 of roughness, a quarter of the length.
+CANDIDATES, UNLIKE = 4, 10.0
+# Levels of colour that count as much as the way from one side of the image to the other.
+FAR = 4.0
+# More pairs than these, the least alike, are not looked at: half a second's work.
 MOST_PAIRS = 50_000
-# Pixels of a region, at most, that are held against another place.
+# Pixels of a region, or some more, that are held against another place.
 SAMPLES = 400
 
-# Columns of the sums over a region. Steps of all channels, of the largest channel; rims and surround before and after
-(
-    NOISE, CHANGE, PIXELS, RIMS, RIM_BEFORE, RIM_AFTER, SURROUND, STEPS, BEFORE, AFTER, PRODUCT,
-    VALUE_BEFORE, VALUE_AFTER, VALUE_PRODUCT, SPREAD_BEFORE, SPREAD_AFTER, COLUMNS,
-) = range(17)  # fmt: skip
+# Columns of the sums over a region. BEFORE to PRODUCT: steps, all channels; VALUE_...: steps, largest channel
+NOISE, CHANGE, RIMS, RIM_BEFORE, RIM_AFTER, SURROUND, STEPS, BEFORE, AFTER, PRODUCT = range(10)
+VALUE_BEFORE, VALUE_AFTER, VALUE_PRODUCT, VARIANCE_AFTER, CHROMA, COLUMNS = range(10, 16)
 
 
 class Kinds(NamedTuple):
@@ -75,7 +78,7 @@ class Kinds(NamedTuple):
     kind: list[str]
     """One of `KINDS` for each."""
     reason: list[str]
-    """Why, in plain words."""
+    """Why, in plain words; with "perhaps" where it is not sure."""
     partner: NDArray[np.int64]
     """(N,): region at the other end of the move, 0 = none."""
     shift: NDArray[np.float64]
@@ -83,12 +86,14 @@ class Kinds(NamedTuple):
 
 
 class _Measures(NamedTuple):
-    """What the rules look at, for N regions, in levels and squares of levels; each (N,) or (N, channels)."""
+    """What the rules look at, for N regions, in levels and squares of levels; (N,), the colours (N, channels)."""
 
     noise: NDArray[np.float64]
     """Variance of after - before where nothing changed."""
     change: NDArray[np.float64]
     """Mean square of after - before in the region."""
+    chroma: NDArray[np.float64]
+    """The part of it that is not alike in all channels."""
     rim: NDArray[np.float64]
     """Which image has something unlike the surround: > 0 after, < 0 before; logarithm of a ratio of squares."""
     before: NDArray[np.float64]
@@ -103,6 +108,13 @@ class _Measures(NamedTuple):
     """Of the steps before with those after, noise taken out."""
     same: NDArray[np.bool_]
     """Whether what was there still is."""
+
+
+class _Moves(NamedTuple):
+    partner: NDArray[np.int64]
+    shift: NDArray[np.float64]
+    explained: NDArray[np.float64]
+    """(N,): share of the squared change that the move explains; 0 = not moved."""
 
 
 def name_kinds(
@@ -141,12 +153,12 @@ def name_kinds(
 
     Notes
     -----
-    Steps are differences of pixels 3 apart, of the largest channel in colour (the V of HSV, which a turned hue
-    leaves alone). Noise of the two images is independent, so it adds to the squares of the steps, from which it is
-    subtracted, and not to the products: ``sum(p q) / sqrt((sum(p p) - noise) (sum(q q) - noise))`` is the correlation
-    of the contents (Spearman's correction for attenuation, 1904).
-    A thing differs from its surround across the rim; where it is not, the surround goes on.
-    Each region depends on its own box and 24 pixels around it, and on the regions that it may have moved to.
+    Steps are differences of pixels 3 apart, in colour of all channels, and of the largest (the V of HSV, which a
+    turned hue leaves alone). Noise of the two images is independent: it adds to the squares of the steps, from which
+    it is subtracted, and not to the products. ``sum(p q) / sqrt((sum(p p) - noise) (sum(q q) - noise))`` is the
+    correlation of the contents (C. Spearman's correction for attenuation, 1904).
+    A thing differs from its surround across the rim; in the image without it, the surround goes on.
+    Each region depends on its own box and 12 pixels around it, and on the regions that it may have moved to or from.
 
     Examples
     --------
@@ -165,19 +177,12 @@ def name_kinds(
     if not data_range > 0:
         raise ValueError(f"data_range is {data_range}; a positive number is wanted")
     scale = 255.0 / data_range
-    images = tuple(_read_only(image if image.ndim == 3 else image[..., None]) for image in (before, after))
+    before, after = (_read_only(image if image.ndim == 3 else image[..., None]) for image in (before, after))
     labels, boxes = _read_only(labels), _read_only(np.asarray(boxes, np.int64).reshape(-1, 4))
-    found = _derive(*_measure(*images, labels, boxes, scale, (noise * scale) ** 2))
-    moves = _find_moves(images, labels, boxes, scale, found)
+    found = _derive(*_measure(before, after, labels, boxes, scale, (noise * scale) ** 2))
+    moves = _find_moves(before, after, labels, boxes, scale, found)
     kind = _choose(found, moves.explained > 0)
     return Kinds(kind, _explain(kind, found, moves), moves.partner, moves.shift)
-
-
-class _Moves(NamedTuple):
-    partner: NDArray[np.int64]
-    shift: NDArray[np.float64]
-    explained: NDArray[np.float64]
-    """(N,): share of the squared change that the move explains; 0 = not moved."""
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -189,9 +194,8 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 def _derive(sums: NDArray[np.float64], means: NDArray[np.float64]) -> _Measures:
     """Return means, correlations and ratios from the sums over each region."""
-    noise, steps = sums[:, NOISE], np.maximum(sums[:, STEPS], 1)
+    noise, steps, surround = sums[:, NOISE], np.maximum(sums[:, STEPS], 1), sums[:, SURROUND]
     before, after = sums[:, BEFORE] / steps, sums[:, AFTER] / steps
-    surround = sums[:, SURROUND]
 
     def out_of_place(across: NDArray[np.float64], inside: NDArray[np.float64]) -> NDArray[np.float64]:
         # a step across the rim is as large as the mean of both sides' where the surround just goes on
@@ -200,35 +204,32 @@ def _derive(sums: NDArray[np.float64], means: NDArray[np.float64]) -> _Measures:
 
     rims = np.maximum(sums[:, RIMS], 1)
     rim = out_of_place(sums[:, RIM_AFTER] / rims, after) - out_of_place(sums[:, RIM_BEFORE] / rims, before)
-    colour, value = (_correlate(*sums[:, first : first + 3].T, steps, noise) for first in (BEFORE, VALUE_BEFORE))
+    colour, value = (_correlate(sums[:, first : first + 3], steps, noise) for first in (BEFORE, VALUE_BEFORE))
     return _Measures(
         noise=noise,
         change=sums[:, CHANGE],
+        chroma=sums[:, CHROMA],
         rim=np.where(sums[:, RIMS] > 0, rim, 0.0),
         before=means[:, 0],
         after=means[:, 1],
         rough_before=before - noise,
         rough_after=after - noise,
         # unrelated pixels differ by twice their variance, to which each image's noise adds half of that of both
-        grain=(after - noise) / np.maximum(2 * sums[:, SPREAD_AFTER] - noise, 1.0),
-        correlation=np.maximum(colour[0], value[0]),
+        grain=(after - noise) / np.maximum(2 * sums[:, VARIANCE_AFTER] - noise, 1.0),
+        correlation=np.clip(np.maximum(colour[0], value[0]), -1, 1),
         same=np.any([(r > SAME_CORRELATION) & (z > SAME_DEVIATIONS) for r, z in (colour, value)], axis=0),
     )
 
 
 def _correlate(
-    before: NDArray[np.float64],
-    after: NDArray[np.float64],
-    product: NDArray[np.float64],
-    steps: NDArray[np.float64],
-    noise: NDArray[np.float64],
+    sums: NDArray[np.float64], steps: NDArray[np.float64], noise: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the correlation of steps, noise taken out, and in standard deviations of what chance makes."""
+    before, after, product = sums.T / steps
     by_chance = np.sqrt(before * after / steps) + 1e-6
     # with less than half of the noise's square left, the rest of the subtraction is itself noise
     least = np.maximum(0.5, 0.5 * noise)
-    squares = np.maximum(before / steps - noise, least) * np.maximum(after / steps - noise, least)
-    return product / steps / np.sqrt(squares), product / by_chance
+    return product / np.sqrt(np.maximum(before - noise, least) * np.maximum(after - noise, least)), product / by_chance
 
 
 def _hue_change(found: _Measures) -> NDArray[np.float64]:
@@ -243,36 +244,31 @@ def _hue_change(found: _Measures) -> NDArray[np.float64]:
     slope = np.sum(spread * other, axis=1, keepdims=True) / np.maximum(np.sum(spread**2, axis=1, keepdims=True), 1e-6)
     line = after - other + np.clip(slope, 1 / LIGHT_FACTOR, LIGHT_FACTOR) * spread
     guesses = np.clip(before + offset, 0, 255), np.clip(before * factor, 0, 255), line
-    return np.sqrt(np.min([np.mean((guess - after) ** 2, axis=1) for guess in guesses], axis=0))
-
-
-def _is_steady(found: _Measures) -> NDArray[np.bool_]:
-    """Return whether the mean colours are about the same, for how much the pixels changed."""
-    return np.asarray(np.mean((found.after - found.before) ** 2, axis=1) < STEADY * found.change)
+    misfits: NDArray[np.float64] = np.sqrt(np.min([np.mean((guess - after) ** 2, axis=1) for guess in guesses], axis=0))
+    return misfits
 
 
 def _choose(found: _Measures, moved: NDArray[np.bool_]) -> list[str]:
     """Return the kind of each region: the first rule that holds."""
     before, after = found.before.mean(axis=1), found.after.mean(axis=1)
-    lighter = after - before
+    low, high, lighter = np.minimum(before, after), np.maximum(before, after), after > before
     values = found.before.max(axis=1), found.after.max(axis=1)
     turned = _hue_change(found) > np.maximum(HUE_CHANGE, HUE_SHARE * np.maximum(*values))
-    steady = _is_steady(found)
+    steady = np.mean((found.after - found.before) ** 2, axis=1) < STEADY * found.change
+    # things of several hues may each turn to another, and the mean stays; of noise, two thirds is colour
+    turned |= steady & (found.chroma - 2 / 3 * found.noise > MOSTLY * (found.change - found.noise))
     new_grain = (found.grain > GRAIN) & (found.rim > -1)
-    # A plain surface, or one lost in white, may be the same as before; unless before it stood out, and now is gone.
+    # a plain surface, or one lost in white, may be the same as before; unless before it stood out, and now is gone
     limit = np.maximum(PLAIN**2, found.noise)
     plain = (found.rough_before < limit) & (found.rough_after < limit)
-    perhaps = (plain | (np.maximum(*values) > 250)) & (found.rim >= 0)
-    by_lamp = (np.abs(lighter) <= LIGHT_OFFSET) & (
-        np.maximum(before, after) <= LIGHT_FACTOR * np.minimum(before, after)
-    )
-    by_lamp |= (lighter > 0) & (lighter <= LIGHT_OFFSET)
-    light = found.same | (perhaps & ~turned & by_lamp)
+    perhaps = (plain | (np.maximum(*values) > WHITE)) & (found.rim >= 0)
+    by_light = np.where(lighter, high - low <= LIGHT_OFFSET, high <= LIGHT_FACTOR * low)
+    light = found.same | (perhaps & ~turned & by_light)
     rules = {
         "moved": moved,
         "recoloured": turned & (found.same | (perhaps & (np.abs(values[1] - values[0]) < VALUE_CHANGE))),
         "texture": steady & (found.same | new_grain),
-        "brighter": light & (lighter > 0),
+        "brighter": light & lighter,
         "darker": light,
         "removed": found.rim < 0,
     }
@@ -280,26 +276,27 @@ def _choose(found: _Measures, moved: NDArray[np.bool_]) -> list[str]:
 
 
 def _find_moves(
-    images: tuple[NDArray[Any], ...],
+    before: NDArray[Any],
+    after: NDArray[Any],
     labels: NDArray[np.int32],
     boxes: NDArray[np.int64],
     scale: float,
     found: _Measures,
 ) -> _Moves:
-    """Hold what was lost in one region against what is new in another of the same size and look."""
+    """Hold what was lost in one region against what is new in another of the same size and look, or in itself."""
     count = len(boxes)
     moves = _Moves(np.zeros(count, np.int64), np.full((count, 2), np.nan), np.zeros(count))
     limits = np.maximum(9 * found.noise, 0.09 * found.change)
     lost = np.flatnonzero(~found.same)
     pairs = _pair_likes(boxes, found, lost)
-    matches = _match_places(*images, labels, boxes, scale, found.noise, limits, pairs)
+    matches = _match_places(before, after, labels, boxes, scale, found.noise, limits, pairs)
     for row in np.argsort(-matches[:, 0], kind="stable"):
         old, new = pairs[row]
         if matches[row, 0] > 0 and moves.partner[old] == moves.partner[new] == 0:
             moves.partner[old], moves.partner[new] = new + 1, old + 1
             moves.explained[[old, new]], moves.shift[[old, new]] = matches[row, 0], matches[row, 1:]
     rest = lost[moves.partner[lost] == 0]
-    matches = _match_within(*images, labels, boxes, scale, found.noise, limits, rest)
+    matches = _match_within(before, after, labels, boxes, scale, found.noise, limits, rest)
     within = matches[:, 0] > 0
     moves.explained[rest[within]], moves.shift[rest[within]] = matches[within, 0], matches[within, 1:]
     return moves
@@ -309,12 +306,14 @@ def _pair_likes(boxes: NDArray[np.int64], found: _Measures, places: NDArray[np.i
     """Return pairs (old, new) of regions of which the one may have held before what the other holds after."""
     if places.size < 2:
         return np.empty((0, 2), np.int64)
-    from scipy.spatial import cKDTree
+    from scipy.spatial import cKDTree  # type: ignore[import-untyped]
 
-    # So much counts alike: a level of colour, two of roughness, 1/40 of the length (and 8 pixels, as boxes are rough)
+    # so much counts alike: a level of colour, two of roughness, 1/40 of the length (and 8 pixels, as boxes are rough)
     sides = 40 * np.log(8.0 + boxes[places, 2:] - boxes[places, :2])
+    # of many that look alike, the nearest
+    middles = (boxes[places, 2:] + boxes[places, :2]) * (0.5 * FAR / boxes.max())
     looks = [
-        np.column_stack([sides, mean[places], 0.5 * np.sqrt(np.maximum(rough[places], 0))])
+        np.column_stack([sides, middles, mean[places], 0.5 * np.sqrt(np.maximum(rough[places], 0))])
         for mean, rough in ((found.before, found.rough_before), (found.after, found.rough_after))
     ]
     count = min(CANDIDATES, places.size)
@@ -329,66 +328,62 @@ def _pair_likes(boxes: NDArray[np.int64], found: _Measures, places: NDArray[np.i
 
 def _explain(kind: list[str], found: _Measures, moves: _Moves) -> list[str]:
     """Return why, in words, for each region."""
-    explain = {
-        "moved": _explain_move,
-        "recoloured": _explain_colour,
-        "brighter": _explain_light,
-        "darker": _explain_light,
-        "texture": lambda found, moves, region: f"mean about the same, {_say_structure(found, region)}",
-        "added": lambda found, moves, region: "stands out from its surround after" + _say_rim(found, region),
-        "removed": lambda found, moves, region: "stood out from its surround before" + _say_rim(found, region),
-    }
-    return [explain[word](found, moves, region) for region, word in enumerate(kind)]
+    words = {"texture": _explain_texture, "recoloured": _explain_colour, "added": _explain_rim, "removed": _explain_rim}
+    words |= {"brighter": _explain_light, "darker": _explain_light}
+    return [
+        _explain_move(found, moves, region) if word == "moved" else words[word](found, region)
+        for region, word in enumerate(kind)
+    ]
 
 
 def _explain_move(found: _Measures, moves: _Moves, region: int) -> str:
     rows, cols = (int(length) for length in moves.shift[region])
-    agreement = f"{moves.explained[region]:.0%} of the change explained"
+    share = f"({moves.explained[region]:.0%} of the change explained)"
     partner = moves.partner[region] - 1
     if partner < 0:
-        return f"same content {_say_way(rows, cols)}, within the region ({agreement})"
+        return f"same content {_say_way(rows, cols)}, within the region {share}"
     if found.rim[region] > found.rim[partner]:
-        return f"same content was {_say_way(-rows, -cols)} before ({agreement})"
-    return f"same content found {_say_way(rows, cols)} ({agreement})"
+        return f"same content was {_say_way(-rows, -cols)} before {share}"
+    return f"same content found {_say_way(rows, cols)} {share}"
 
 
-def _explain_colour(found: _Measures, moves: _Moves, region: int) -> str:
+def _say_way(rows: int, cols: int) -> str:
+    ways = (rows, "row", "down" if rows > 0 else "up"), (cols, "column", "right" if cols > 0 else "left")
+    return ", ".join(f"{abs(far)} {unit}{'s' * (abs(far) != 1)} {way}" for far, unit, way in ways if far)
+
+
+def _explain_texture(found: _Measures, region: int) -> str:
+    change = "contrast changed" if found.same[region] else "structure unlike"
+    return f"mean about the same, {change} (correlation {found.correlation[region]:.2f})"
+
+
+def _explain_rim(found: _Measures, region: int) -> str:
+    words = "stood out from its surround before" if found.rim[region] < 0 else "stands out from its surround after"
+    # the ratio of the squares is then less than 2
+    return words + (", perhaps: so it does in the other image" if abs(found.rim[region]) < np.log(2) else "")
+
+
+def _explain_light(found: _Measures, region: int) -> str:
+    change = (found.after[region] - found.before[region]).mean() / 255
+    words = "lighter" if change > 0 else "darker"
+    return f"{words} by {abs(change):.0%} of the data range, {_say_structure(found, region)}"
+
+
+def _explain_colour(found: _Measures, region: int) -> str:
     before, after = _say_hue(found.before[region]), _say_hue(found.after[region])
     turned = f"hue turned from {before} to {after}" if before != after else f"another {after}"
     return f"{turned}, {_say_structure(found, region)}"
 
 
-def _explain_light(found: _Measures, moves: _Moves, region: int) -> str:
-    before, after = found.before[region].mean(), found.after[region].mean()
-    lighter = "lighter" if after > before else "darker"
-    share = abs(after - before) / 255
-    return f"{lighter} by {share:.0%} of the data range, {_say_structure(found, region)}"
-
-
 def _say_structure(found: _Measures, region: int) -> str:
-    correlation = min(max(found.correlation[region], -1.0), 1.0)
     if found.same[region]:
-        return f"structure the same (correlation {correlation:.2f})"
-    if min(found.rough_before[region], found.rough_after[region]) < PLAIN**2:
-        return "no structure to compare, so perhaps" if not _is_steady(found)[region] else "structure unlike"
-    return f"structure unlike (correlation {correlation:.2f})"
-
-
-def _say_rim(found: _Measures, region: int) -> str:
-    # the ratio of the squares is then less than 2
-    return ", perhaps: both images have an edge there" if abs(found.rim[region]) < np.log(2) else ""
-
-
-def _say_way(rows: int, cols: int) -> str:
-    down = f"{abs(rows)} row{'s' * (abs(rows) != 1)} {'down' if rows > 0 else 'up'}"
-    right = f"{abs(cols)} column{'s' * (abs(cols) != 1)} {'right' if cols > 0 else 'left'}"
-    return ", ".join(way for way, length in ((down, rows), (right, cols)) if length)
+        return f"structure the same (correlation {found.correlation[region]:.2f})"
+    return "perhaps: there is hardly any structure to tell by"
 
 
 def _say_hue(colour: NDArray[np.float64]) -> str:
     red, green, blue = colour
-    value, span = colour.max(), colour.max() - colour.min()
-    if span < HUE_CHANGE or span < 2 * HUE_SHARE * value:
+    if colour.max() - colour.min() < max(HUE_CHANGE, 2 * HUE_SHARE * colour.max()):
         return "gray"
     angle = np.degrees(np.arctan2(np.sqrt(3) * (green - blue), 2 * red - green - blue))
     return HUES[round(angle / 60) % 6]
@@ -455,7 +450,11 @@ def _sum_region(b, a, state, sums, means):  # type: ignore[no-untyped-def]
         for j in range(width):
             if state[i, j] == 1:
                 inside += 1
-                sums[CHANGE] += _distance(b[i, j], a[i, j])
+                distance, mean = _distance(b[i, j], a[i, j]), 0.0
+                for c in range(b.shape[2]):
+                    mean += (a[i, j, c] - b[i, j, c]) / b.shape[2]
+                sums[CHANGE] += distance
+                sums[CHROMA] += distance - mean * mean
             elif state[i, j] == 0:
                 outside += 1
                 for c in range(b.shape[2]):
@@ -465,6 +464,7 @@ def _sum_region(b, a, state, sums, means):  # type: ignore[no-untyped-def]
                         surround += 1
                         sums[SURROUND] += (_distance(b[row, col], b[i, j]) + _distance(a[row, col], a[i, j])) / 2
     sums[CHANGE] /= max(inside, 1)
+    sums[CHROMA] /= max(inside, 1)
     sums[SURROUND] /= max(surround, 1)
     # Rounding to whole levels of 8 bits leaves 1/12 in either image. Of the surround the mean deviation is taken, as
     # a few large values must not count much; pi / 2 times its square is the variance of a bell curve.
@@ -525,10 +525,10 @@ def _cross_rim(b, a, state, turned, limit, core, sums):  # type: ignore[no-untyp
 
 @_compile
 def _changed(b, a, row, col, limit):  # type: ignore[no-untyped-def]
+    largest = 0.0
     for c in range(b.shape[2]):
-        if (a[row, col, c] - b[row, col, c]) ** 2 > limit:
-            return True
-    return False
+        largest = max(largest, (a[row, col, c] - b[row, col, c]) ** 2)
+    return largest > limit
 
 
 @_compile
@@ -536,8 +536,8 @@ def _sum_core(b, a, core, sums, means):  # type: ignore[no-untyped-def]
     """Sum steps over the core, and means over those of its pixels that are clipped in neither image, if any."""
     height, width = core.shape
     channels = b.shape[2]
-    count, whole = 0, 0
-    totals, squares = np.zeros((2, channels)), np.zeros(2)
+    whole, bright = 0, 0
+    totals, squares = np.zeros((2, channels)), 0.0
     for i in range(height):
         for j in range(width):
             if not core[i, j]:
@@ -545,11 +545,11 @@ def _sum_core(b, a, core, sums, means):  # type: ignore[no-untyped-def]
             value_b, value_a = _largest(b[i, j]), _largest(a[i, j])
             clipped = value_b >= 254 or value_a >= 254
             whole += 1
-            count += not clipped
+            bright += clipped
             for c in range(channels):
+                squares += a[i, j, c] ** 2 / channels
                 for k, level in enumerate((b[i, j, c], a[i, j, c])):
                     totals[k, c] += level
-                    squares[k] += level * level / channels
                     means[k, c] += 0.0 if clipped else level
             for row, col in ((i + STEP, j), (i, j + STEP)):
                 if row < height and col < width and core[row, col]:
@@ -564,14 +564,13 @@ def _sum_core(b, a, core, sums, means):  # type: ignore[no-untyped-def]
                     sums[VALUE_AFTER] += step_a * step_a
                     sums[VALUE_PRODUCT] += step_b * step_a
     whole = max(whole, 1)
-    sums[PIXELS] = whole
-    for k in range(2):
-        sums[SPREAD_BEFORE + k] = squares[k] / whole
-        for c in range(channels):
-            mean = totals[k, c] / whole
-            sums[SPREAD_BEFORE + k] -= mean * mean / channels
-            # so few would be the darkest of all in either image
-            means[k, c] = means[k, c] / count if 10 * count > whole else mean
+    sums[VARIANCE_AFTER] = squares / whole
+    # if fewer than a tenth are not clipped, they are the darkest of all in either image
+    few = 10 * (whole - bright) < whole
+    for c in range(channels):
+        sums[VARIANCE_AFTER] -= (totals[1, c] / whole) ** 2 / channels
+        for k in range(2):
+            means[k, c] = totals[k, c] / whole if few else means[k, c] / (whole - bright)
 
 
 @_compile
@@ -670,7 +669,8 @@ def _misfit(one, other, places, total, row, col, scale, noise, enough):  # type:
         if not (0 <= i < height and 0 <= j < width):
             return 1.0
         rest = _difference_at(one, places[k, 0], places[k, 1], other, i, j, scale)
-        left += rest - noise
+        # one that is not finite there speaks neither for the move nor against it
+        left += rest - noise if rest == rest else enough * total / len(places)
         if not left <= enough * total + 10 * noise:
             return 1.0
     return max(left, 0.0) / total if total > 0 else 1.0
