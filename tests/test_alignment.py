@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import data
 
-from napari_image_diff.alignment import Alignment, describe, find_alignment, resample_tile
+from napari_image_diff.alignment import Alignment, describe, find_alignment
+from napari_image_diff.resampling import resample_tile
 
 Image = NDArray[Any]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import detection, kinds, pairing, sweeps, threshold, tiles
+from . import detection, kinds, pairing, planes, sweeps, threshold, tiles
 from .evidence import Limits
 from .preparation import Pair, Plane
 from .settings import Settings
@@ -46,9 +46,9 @@ class Comparison:
         A row for each region: ``label``, the box ``min_row, min_col, max_row, max_col`` (pixels, half-open), ``area``
         (pixels), ``contour_area`` (as ``cv2.contourArea`` has it), ``centroid_row, centroid_col`` (pixels),
         ``difference_mean, difference_max``, ``before_mean, after_mean`` (intensities, luma for colour). With
-        evidence also ``evidence_mean, evidence_max``, ``kind`` (added, removed, moved, recoloured, brighter, darker, texture, or
-        "only in before" and "only in after"), ``reason`` (why it is of that kind, in words), and of what moved ``moved_rows,
-        moved_cols`` (pixels) and ``partner`` (the label at the other end, 0 if none).
+        evidence also ``evidence_mean, evidence_max``, ``kind`` (added, removed, moved, recoloured, brighter, darker,
+        texture, or "only in before" and "only in after"), ``reason`` (why it is of that kind, in words), and of what
+        moved ``moved_rows, moved_cols`` (pixels) and ``partner`` (the label at the other end, 0 if none).
     forgiven : DataFrame
         The boxes ``min_row, min_col, max_row, max_col`` of what a displacement by some pixels explains: no regions.
     settings : Settings
@@ -56,9 +56,10 @@ class Comparison:
     resolved : dict
         What was found out and used: ``data_range``, ``channels`` of either image, ``threshold_rule``, ``otsu_level``
         (None for other rules), ``identical`` (every value of both images the same), ``same_luma`` (in colour images
-        nothing differs in luma), ``pixels_not_valid``, ``pixels_not_shared`` (of images of different size), ``alignment``,
-        ``intensity`` (gain and offset that were undone), ``noise`` (standard deviation of after - before, intensity) and
-        ``edge_tolerance`` (pixels) with evidence, ``versions``.
+        nothing differs in luma), ``sizes`` (rows and columns of either image), ``pixels_not_valid``,
+        ``pixels_not_shared`` (of images of different size), ``alignment`` (outcome, reason and the transform that was
+        undone, in pixels and degrees), ``intensity`` (gain and offset that were undone), with evidence ``noise``
+        (standard deviation of after - before, intensity) and ``edge_tolerance`` (pixels), ``versions``.
     pair : Pair
         The two images as they were compared: gray planes and colours, read-only; shares memory with the inputs where it
         can.
@@ -98,7 +99,7 @@ class Comparison:
     def verdict(
         self,
     ) -> Literal["identical", "no difference beyond noise", "no difference beyond the threshold", "different"]:
-        """Which of three it is: every value the same, nothing that counts, or some region."""
+        """Which of three it is: "identical", "no difference beyond noise" (or "the threshold"), or "different"."""
         if self.changed:
             return "different"
         if self.resolved["identical"]:
@@ -217,9 +218,9 @@ def compare(
     inside, ignore : (H, W) array-like of bool or integers, optional
         In the pixels of `before`: a pixel counts only where `inside` is not 0, and not where `ignore` is not 0.
     evidence : callable, optional
-        Evidence of your own instead of what noise and edges do not explain: called once as ``evidence(before, after)`` with
-        the images as they are compared (aligned, (H, W) or (H, W, 3 or 4), read-only), it returns an (H, W) map of which
-        values above 1 are changes. The threshold must be "auto".
+        Evidence of your own instead of what noise and edges do not explain: called once as ``evidence(before, after)``
+        with the images as they are compared (aligned, (H, W) or (H, W, 3 or 4), read-only), it returns an (H, W) map of
+        which values above 1 are changes. The threshold must be "auto".
     progress : callable, optional
         Called as ``progress(done, total)`` on the calling thread after each tile; an exception that it raises ends
         the run and goes on to the caller.
@@ -239,8 +240,8 @@ def compare(
     Notes
     -----
     ``Settings.classic()`` is SSIM map, Otsu's threshold and filled external contours, as in A. Rosebrock, "Image
-    Difference with OpenCV and Python", PyImageSearch 2017, and the StackOverflow answer "Extract differences between two
-    images".
+    Difference with OpenCV and Python", PyImageSearch 2017, and the StackOverflow answer "Extract differences between
+    two images".
 
     Examples
     --------
@@ -254,24 +255,25 @@ def compare(
     asked = Settings.resolve(settings, **changes)
     if evidence is not None and asked.threshold != "auto":
         raise ValueError(
-            f"threshold is {asked.threshold!r}, which cuts the difference; give threshold='auto' to cut your own evidence"
+            f"threshold is {asked.threshold!r}, which cuts the difference; give threshold='auto' to cut evidence of "
+            "your own"
         )
-    planes = pairing.read_planes(before, after, asked)
-    shape = pairing.find_grid(planes, asked)
+    images = planes.read_planes(before, after, asked)
+    shape = pairing.find_grid(images, asked)
     steps = sweeps.count_slow_steps(shape) + sweeps.count_fast_steps(shape)
     auto = asked.threshold == "auto"
     step = tiles.stepper(progress, steps + (detection.count_steps(shape) if auto else 0))
-    pair, notes = pairing.make_pair(planes, asked, step, inside=inside, ignore=ignore)
+    pair, notes = pairing.make_pair(images, asked, step, inside=inside, ignore=ignore)
     found = sweeps.measure_map(pair, asked, step)
     resolved = {
         "data_range": pair.data_range,
-        "channels": {"before": planes[0].channels, "after": planes[1].channels},
+        "channels": {"before": images[0].channels, "after": images[1].channels},
         "pixels_not_valid": found.difference.size - int(found.histogram.sum()),
         **notes,
-        **_say_same(planes, found),
+        **_say_same(images, found),
         "noise": None,
         "edge_tolerance": None,
-        "sizes": {"before": planes[0].data.shape[:2], "after": planes[1].data.shape[:2]},
+        "sizes": {"before": images[0].data.shape[:2], "after": images[1].data.shape[:2]},
         "versions": dict(_versions()),
     }
     own = _Evidence(_measure_own(evidence, pair)) if evidence is not None else _Evidence()
@@ -324,7 +326,7 @@ def _cut(
         threshold=cut,
         labels=labels,
         regions=regions,
-        forgiven=make_boxes(forgiven),
+        forgiven=_make_boxes(forgiven),
         settings=settings,
         resolved={**resolved, "threshold_rule": rule, "otsu_level": level},
         pair=pair,
@@ -357,35 +359,43 @@ def _tell_kinds(
 ) -> None:
     """Add to the table what kind of change each region is."""
     boxes = regions[["min_row", "min_col", "max_row", "max_col"]].to_numpy(np.int64)
-    images = [image[..., :3] for image in pair.colours] or [pair.before, pair.after]
-    found = kinds.name_kinds(*images, labels, boxes, pair.data_range, limits.noise if limits is not None else 0.0)
+    before, after = (_flatten(image, pair.data_range) for image in pair.colours or (pair.before, pair.after))
+    noise = limits.noise if limits is not None else 0.0
+    found = kinds.name_kinds(before, after, labels, boxes, pair.data_range, noise)
     regions["kind"], regions["reason"] = list(found.kind), list(found.reason)
     regions["moved_rows"], regions["moved_cols"] = found.shift.T
     regions["partner"] = found.partner
     for part in alone:
-        inside = np.unique(labels[part.rows, part.columns])
-        for label in inside[inside > 0]:
-            regions.loc[label - 1, ["kind", "reason"]] = (
-                f"only in {part.name}",
-                f"after does not reach as far as before"
-                if part.name == "before"
-                else "before does not reach as far as after",
-            )
+        labels_in = np.unique(labels[part.rows, part.columns])
+        other = "after" if part.name == "before" else "before"
+        regions.loc[labels_in[labels_in > 0] - 1, ["kind", "reason"]] = (
+            f"only in {part.name}",
+            f"{other} does not reach as far",
+        )
 
 
-def make_boxes(boxes: NDArray[np.int64]) -> pd.DataFrame:
+def _flatten(image: NDArray[Any], data_range: float) -> NDArray[Any]:
+    """Return an image as it looks on gray where it is transparent."""
+    if image.ndim == 2 or image.shape[2] == 3:
+        return image
+    opaque = image[..., 3:].astype(np.float32) / np.float32(data_range)
+    flat: NDArray[Any] = image[..., :3] * opaque + np.float32(data_range / 2) * (1 - opaque)
+    return flat
+
+
+def _make_boxes(boxes: NDArray[np.int64]) -> pd.DataFrame:
     """Return boxes (N, 4) as a table."""
     import pandas as pd
 
     return pd.DataFrame(dict(zip(("min_row", "min_col", "max_row", "max_col"), boxes.T, strict=True)))
 
 
-def _say_same(planes: tuple[Plane, Plane], found: sweeps.Map) -> dict[str, bool]:
+def _say_same(images: tuple[Plane, Plane], found: sweeps.Map) -> dict[str, bool]:
     """Return whether the images are identical, pixel by pixel, and whether only their luma is the same."""
     if found.histogram[-1] < found.difference.size or found.difference.any():
         return {"identical": False, "same_luma": False}
-    before, after = (plane.data for plane in planes)
-    return {"identical": np.array_equal(before, after), "same_luma": planes[0].channels != "gray"}
+    before, after = (image.data for image in images)
+    return {"identical": np.array_equal(before, after), "same_luma": images[0].channels != "gray"}
 
 
 @functools.cache

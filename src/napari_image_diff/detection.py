@@ -1,6 +1,7 @@
 """Evidence swept over all tiles of a pair, and the regions that it makes.
 
-What noise and edges explain is resolved once for the pair; which regions count is decided after those of all tiles are joined.
+What noise and edges explain is resolved once for the pair; which regions count is decided after those of all tiles are
+joined.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ CLOSING = 7
 # ... and so are parts of which pixels are so near.
 LINKED = 3
 
-# A region needs this weight: each of its pixels counts by its evidence, up to the second number. Three pixels far above the limit
-# are enough, or ten just above it.
+# A region needs this weight: each of its pixels counts by its evidence, up to the second number. Three pixels far above
+# the limit are enough, or ten just above it.
 LEAST_WEIGHT = 10.0
 MOST_WEIGHT = 4.0
 

@@ -1,7 +1,7 @@
 """Whether a region is nothing but a part of the picture that lies a few pixels elsewhere.
 
-Asked only of pairs whose edges are displaced (a board under another lens, a page scanned twice): there the tolerance of the evidence
-forgives an edge, and this forgives what a small shift of the whole neighbourhood explains better.
+Asked only of pairs whose edges are displaced (a board under another lens, a page scanned twice): there the tolerance of
+the evidence forgives an edge, and this forgives what a small shift of the whole neighbourhood explains better.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ MARGIN = 8
 # So few pixels may stay unexplained after the best shift.
 MOST_UNEXPLAINED = 12
 
-# A pixel is unexplained if it lies outside its neighbours' span by more than this share of the data range and by more than this
-# share of the contrast in 65 x 65 pixels around.
+# A pixel is unexplained if it lies outside its neighbours' span by more than this share of the data range and by more
+# than this share of the contrast in 65 x 65 pixels around.
 FLOOR = 0.012
 SHARE = 0.25
 WIDE = 32
@@ -52,18 +52,21 @@ def is_displaced(before: NDArray[Any], after: NDArray[Any], box: NDArray[np.int6
 
     reach = MARGIN + REACH + WIDE
     rows, columns = (slice(max(0, low - reach), high + reach) for low, high in ((top, bottom), (left, right)))
-    images = [np.float32(image[rows, columns].astype(np.float64) * (255 / data_range)) for image in (before, after)]
+    scale = 255 / data_range
+    images: list[Any] = [
+        (image[rows, columns].astype(np.float64) * scale).astype(np.float32) for image in (before, after)
+    ]
     valid = np.isfinite(images[0]) & np.isfinite(images[1])
     images = [cv2.blur(np.where(valid, image, 0), (3, 3), borderType=cv2.BORDER_REFLECT) for image in images]
     near, wide = np.ones((3, 3), np.uint8), np.ones((2 * WIDE + 1,) * 2, np.uint8)
     # A neighbourhood that reaches out of the picture or to pixels that are not valid explains anything
     known = cv2.erode(valid.astype(np.uint8), near, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    low, high = zip(*((cv2.erode(image, near), cv2.dilate(image, near)) for image in images), strict=True)
-    spans = (cv2.dilate(image, wide) - cv2.erode(image, wide) for image in images)
+    low, high = [cv2.erode(image, near) for image in images], [cv2.dilate(image, near) for image in images]
+    spans = [cv2.dilate(image, wide) - cv2.erode(image, wide) for image in images]
     limit = np.maximum(np.float32(255 * FLOOR), np.float32(SHARE) * np.minimum(*spans))
     window = np.array([top - rows.start, left - columns.start, bottom - rows.start, right - columns.start])
     window += np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
-    return bool(_find_shift(*images, low[0], high[0], low[1], high[1], limit, known, window))
+    return bool(_find_shift(images[0], images[1], low[0], high[0], low[1], high[1], limit, known, window))
 
 
 @_compile

@@ -5,7 +5,8 @@ and 8 pixels. In each, what no small displacement can explain is held against a 
 from the noise measured at like intensity and like activity, and from the contrast of the edges near by.
 
 All is worked out in blocks that begin at multiples of 8 pixels, with a rim of fixed width around, so that a value
-depends on the pixels around it alone, never on the tile. Intensities are in *levels* here: 255 of them are the data range.
+depends on the pixels around it alone, never on the tile. Intensities are in *levels* here: 255 of them are the data
+range.
 """
 
 from __future__ import annotations
@@ -40,15 +41,16 @@ COLOUR_FACTOR = 12.0
 LUMA_FLOOR = 0.012
 COLOUR_FLOOR = 0.024
 
-# Interpolation, sharpening and compression err at an edge in proportion to it: this share of the span of the pixels around
-# is explained.
+# Interpolation, sharpening and compression err at an edge in proportion to it: this share of the span of the pixels
+# around is explained.
 EDGE_SHARE = 0.35
 
 # The same where edges are displaced by more than a pixel, of the span of 9 x 9 blocks.
 WIDE_SHARE = 0.25
 WIDE_BLOCKS = 4
 
-# The tail of noise is at most so many times what its median tells, and a sixth of the floor, and a sixteenth of the activity.
+# The tail of noise is at most so many times what its median tells, and a sixth of the floor, and a sixteenth of the
+# activity.
 HEAVIEST_TAIL = 3.0
 
 # Cells of fewer pixels are not measured: they take the noise of the nearest.
@@ -79,7 +81,8 @@ FIRST_BIN = (127 - 12) * OCTAVE
 # Where so many pixels are the same in both images, there is no noise.
 QUIET = 0.95
 
-# Pixels of a block worked on at a time, so that it stays in the processor's cache, and of one that noise is measured on.
+# Pixels of a block worked on at a time, so that it stays in the processor's cache, and of one that noise is measured
+# on.
 TILE = (256, 512)
 SAMPLE = 256
 
@@ -131,7 +134,7 @@ class Limits(NamedTuple):
 
 
 def sample_tiles(shape: tuple[int, int]) -> list[tuple[int, int, int, int]]:
-    """Return the tiles (top, left, bottom, right) on which noise is measured: all, or some spread over a large image."""
+    """Return the tiles (top, left, bottom, right) that noise is measured on: all, or some spread over a large image."""
     height, width = shape
     rows, columns = -(-height // SAMPLE), -(-width // SAMPLE)
     wanted = SAMPLED_PIXELS / (SAMPLE * SAMPLE)
@@ -143,7 +146,7 @@ def sample_tiles(shape: tuple[int, int]) -> list[tuple[int, int, int, int]]:
         rows_taken, columns_taken = rows, columns
     tops = [(2 * i + 1) * rows // (2 * rows_taken) * SAMPLE for i in range(rows_taken)]
     lefts = [(2 * i + 1) * columns // (2 * columns_taken) * SAMPLE for i in range(columns_taken)]
-    return [(t, l, min(t + SAMPLE, height), min(l + SAMPLE, width)) for t in tops for l in lefts]
+    return [(top, left, min(top + SAMPLE, height), min(left + SAMPLE, width)) for top in tops for left in lefts]
 
 
 def count_tile(source: Source, tile: tuple[int, int, int, int], radius: int) -> Counts:
@@ -164,7 +167,7 @@ def make_limits(counts: Counts, radius: int, data_range: float) -> Limits | None
     strong, displaced = counts.edges
     if radius < RADII[-1] and strong >= FEWEST_EDGES and displaced > DISPLACED_SHARE * strong:
         return None
-    levels = np.empty(counts.noise.shape[:2] + (ACTIVITIES, INTENSITIES), np.float32)
+    levels = np.empty((*counts.noise.shape[:2], ACTIVITIES, INTENSITIES), np.float32)
     for channel, of_channel in enumerate(counts.noise):
         factor = COLOUR_FACTOR if channel else LUMA_FACTOR
         floor = 255 * (COLOUR_FLOOR if channel else LUMA_FLOOR)
@@ -178,7 +181,7 @@ def make_limits(counts: Counts, radius: int, data_range: float) -> Limits | None
 
 
 def _most_explained(channel: int, cell: int) -> NDArray[np.float64]:
-    """Return what compression, another lamp and the like explain at most, in levels, for each activity: (activities, 1)."""
+    """Return what compression, another lamp and the like explain at most, in levels, for each activity (a column)."""
     activity = np.array([[_activity(index)] for index in range(ACTIVITIES)])
     fine = cell == min(channel, 1)
     return (16 if fine and not channel else 13) + activity * (1 / 4 if fine else 1 / 16)
@@ -193,7 +196,7 @@ def _measure_noise(differences: NDArray[np.int64], residuals: NDArray[np.int64],
     """Return the standard deviation of the noise, in levels, for each activity and intensity."""
     found = _fill_gaps(
         np.stack([differences, residuals], -2),
-        lambda both, activity: _deviation(*both, slack + _activity(activity) / 16),
+        lambda both, activity: _deviation(both[0], both[1], slack + _activity(activity) / 16),
     )
     pixels = differences.sum(2)
     for activity in range(ACTIVITIES):
@@ -207,7 +210,7 @@ def _measure_noise(differences: NDArray[np.int64], residuals: NDArray[np.int64],
 def _fill_gaps(
     histograms: NDArray[np.int64], measure: Callable[[NDArray[np.int64], int], float]
 ) -> NDArray[np.float64]:
-    """Return what `measure` finds for each activity and intensity; where there are too few pixels, that of the nearest."""
+    """Return what `measure` finds for each activity and intensity; of too few pixels, what it finds of the nearest."""
     pixels = histograms.sum(-1)
     pixels = pixels if pixels.ndim == 2 else pixels[..., 0]
     found = np.zeros(pixels.shape)
@@ -321,11 +324,12 @@ def _read_block(source: Source, tile: tuple[int, int, int, int], rim: int) -> tu
     shape = tuple(-(-(stop - start) // BLOCK) * BLOCK + 2 * rim for start, stop in (tile[::2], tile[1::2]))
     floats = source.before.dtype.kind == "f"
     scale = np.array([255 / source.data_range, source.zero], np.float64 if floats else np.float32)
-    luma = tuple(np.empty(shape, np.float32) for _ in range(2))
+    luma = np.empty(shape, np.float32), np.empty(shape, np.float32)
     for plane, target in zip((source.before, source.after), luma, strict=True):
         _fill_luma(plane, top, left, scale, target)
     number = _count_colours(source)
-    colours = tuple(np.empty((number, shape[0] // 2, shape[1] // 2), np.float32) for _ in range(2))
+    halves = (number, shape[0] // 2, shape[1] // 2)
+    colours = np.empty(halves, np.float32), np.empty(halves, np.float32)
     if source.colours:
         for image, target in zip(source.colours, colours, strict=True):
             _fill_colours(image, top, left, scale, target)
@@ -362,13 +366,14 @@ class _Views(NamedTuple):
 
 def _view(before: Plane, after: Plane, first: int, last: int) -> _Views:
     """Return a channel in cells of size number `first`, in which it is given, to `last`."""
-    pyramids: list[list[Plane]] = []
-    for x in (before, after):
+
+    def smooth_all(x: Plane) -> list[Plane]:
         cells = [x]
         while len(cells) < last - first + 1:
             cells.append(_halved(cells[-1]))
-        pyramids.append([_smoothed(cell) for cell in cells])
-    return _Views(first, *pyramids, before, after)
+        return [_smoothed(cell) for cell in cells]
+
+    return _Views(first, smooth_all(before), smooth_all(after), before, after)
 
 
 def _weigh_block(luma: Images, colours: Images, limits: Limits) -> Plane:
@@ -423,7 +428,8 @@ def _weigh_channel(
         _weigh_cells(
             before, after, *lights.of(cell), activity, wide, limits.levels[channel, cell], disc, parents, found
         )
-    return found[0]
+    evidence: Plane = found[0]
+    return evidence
 
 
 def _count_block(
@@ -584,7 +590,8 @@ def _measure_activity(a: Plane, b: Plane, reach: int) -> Plane:
     for x in (a, b):
         low, high = _find_extremes(x)
         spans.append(cv2.dilate(high, around) - cv2.erode(low, around))
-    return np.minimum(*spans)
+    least: Plane = np.minimum(*spans)
+    return least
 
 
 @_compile
@@ -710,8 +717,8 @@ def _pair_intensities(limits):  # type: ignore[no-untyped-def]
 def _count_cells(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid, counts, edges):  # type: ignore[no-untyped-def]
     """Count |after - before|, residual and grain of the cells in `box` into ``counts[0]`` to ``counts[2]``.
 
-    The grain is taken from single cells, not smoothed (`raw_a`, `raw_b`; empty: not counted): what the diagonals of 2 x 2
-    of them differ by, which for white noise has its standard deviation, and of a smooth change next to nothing.
+    The grain is taken from single cells, not smoothed (`raw_a`, `raw_b`; empty: not counted): what the diagonals of
+    2 x 2 of them differ by, which for white noise has its standard deviation, and of a smooth change next to nothing.
     """
     width = a.shape[1]
     step = width // activity.shape[1]

@@ -50,7 +50,8 @@ def fit_light(before: NDArray[Any], after: NDArray[Any], data_range: float) -> L
     Notes
     -----
     Total least squares, since both images have noise, on the pixels that follow the last fit, again and again
-    until they are the same; it begins at the fit that takes the percentiles 5 and 95 of one image to those of the other.
+    until they are the same; it begins at the fit that takes the percentiles 5 and 95 of one image to those of the
+    other.
     """
     x, y = _sample(before, after)
     if not x.size:
@@ -93,8 +94,14 @@ def _fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, fl
     return slope, float(middle_y - slope * middle_x)
 
 
-def undo_light(plane: NDArray[Any], light: Light) -> NDArray[Any]:
-    """Return `plane`, of any shape, with gain and offset undone: float32, or float64 for wide types."""
-    kind = np.result_type(plane.dtype, np.float32)
-    found: NDArray[Any] = ((plane.astype(np.float64) - light.offset) / light.gain).astype(kind)
+def undo_light(before: NDArray[Any], after: NDArray[Any], light: Light, data_range: float) -> NDArray[Any]:
+    """Return `after`, of any shape, with gain and offset undone: float32, or float64 for wide types.
+
+    Where `after` is clipped at an end of the range, 0 or `data_range`, and `before` is where such pixels come from, it is
+    given the value of `before`: what was lost there cannot be held against it.
+    """
+    kind = np.result_type(after.dtype, np.float32)
+    found: NDArray[Any] = ((after.astype(np.float64) - light.offset) / light.gain).astype(kind)
+    clipped = ((after >= data_range) & (found <= before)) | ((after <= 0) & (found >= before))
+    np.copyto(found, before, where=clipped, casting="same_kind")
     return found

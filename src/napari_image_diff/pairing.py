@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import alignment, intensity, preparation, ssim, tiles
+from . import alignment, intensity, preparation, resampling, tiles
+from .planes import fold_sides, make_colours, make_gray, read_only
 from .preparation import Pair, Plane
 from .settings import Settings
 
-__all__ = ["Alone", "Found", "find_alone", "find_grid", "make_pair", "make_window", "read_planes"]
+__all__ = ["Alone", "Found", "find_alone", "find_grid", "make_pair"]
 
 
 class Found(NamedTuple):
@@ -24,48 +24,9 @@ class Found(NamedTuple):
     """``alignment``, ``intensity`` and ``pixels_not_shared``, as in `Comparison.resolved`."""
 
 
-def read_planes(before: ArrayLike, after: ArrayLike, settings: Settings) -> tuple[Plane, Plane]:
-    """Return both images checked against each other and against the window."""
-    one = preparation.read_plane(before, "before", settings.channels)
-    other = preparation.read_plane(after, "after", settings.channels)
-    size, other_size = one.data.shape[:2], other.data.shape[:2]
-    if size != other_size and settings.size == "error":
-        raise ValueError(
-            f"before is {size[0]} x {size[1]} pixels (rows x columns) and after is {other_size[0]} x {other_size[1]}; "
-            "give images of one size, or size='overlap' to compare what they share, or size='pad' to see the rest as "
-            "regions too; an image of another scale has to be resampled onto the other first"
-        )
-    _check_window(_fold(min, (one, other)), settings)
-    return one, other
-
-
 def find_grid(planes: tuple[Plane, Plane], settings: Settings) -> tuple[int, int]:
     """Return the rows and columns on which two images are compared: what both have, or with "pad" what either has."""
-    return _fold(max if settings.size == "pad" else min, planes)
-
-
-def _fold(choose: Callable[[Iterable[int]], int], planes: tuple[Plane, Plane]) -> tuple[int, int]:
-    rows, columns = (choose(plane.data.shape[axis] for plane in planes) for axis in range(2))
-    return rows, columns
-
-
-def _check_window(size: tuple[int, int], settings: Settings) -> None:
-    window = make_window(settings, 1.0)
-    if window.size > min(size):
-        largest = min(size) - (min(size) + 1) % 2
-        way = f"the largest that fits is win_size={largest}" if largest >= 3 else "no window fits; 3 x 3 is the least"
-        if settings.window == "gaussian" and largest >= 3:
-            way = f"the largest that fits is {largest}, sigma={(largest // 2 + 0.45) / ssim.GAUSSIAN_REACH:.2f}"
-        raise ValueError(
-            f"the images are {size[0]} x {size[1]} pixels and the window {window.size} x {window.size}; {way}"
-        )
-
-
-def make_window(settings: Settings, data_range: float) -> ssim.Window:
-    """Return SSIM's window for the given settings."""
-    return ssim.make_window(
-        settings.window, settings.win_size, settings.sigma, settings.use_sample_covariance, data_range
-    )
+    return fold_sides(max if settings.size == "pad" else min, planes)
 
 
 def make_pair(
@@ -91,7 +52,7 @@ def make_pair(
     """
     valid = _read_valid(planes[0].data.shape[:2], inside, ignore)
     shapes = [plane.data.shape[:2] for plane in planes]
-    shared = _fold(min, planes)
+    shared = fold_sides(min, planes)
     grid = find_grid(planes, settings)
     if settings.size == "overlap" and shapes[0] != shapes[1]:
         planes = (_cropped(planes[0], shared), _cropped(planes[1], shared))
@@ -99,8 +60,8 @@ def make_pair(
     colour = any(plane.channels != "gray" for plane in planes)
     if settings.alpha == "compare" and any(plane.channels == "RGBA" for plane in planes):
         planes = _forget_transparent(planes)
-    pair = _make_gray(planes, valid, settings, step)
-    pair = pair._replace(colours=_read_colours(planes, pair.data_range, settings.alpha) if colour else ())
+    pair = make_gray(planes, valid, settings, step)
+    pair = pair._replace(colours=make_colours(planes, pair.data_range, settings.alpha) if colour else ())
     aligned = alignment.find_alignment(pair.before, pair.after, settings.align, pair.data_range)
     if aligned.outcome == "aligned" or pair.before.shape != grid or pair.after.shape != grid:
         pair = _place(pair, aligned.matrix, grid, step)
@@ -142,7 +103,7 @@ def _cropped(plane: Plane, shape: tuple[int, ...]) -> Plane:
 
 def _forget_transparent(planes: tuple[Plane, Plane]) -> tuple[Plane, Plane]:
     """Return the images with the colour set to 0 where either is fully transparent."""
-    rows, columns = _fold(min, planes)
+    rows, columns = fold_sides(min, planes)
     clear = np.zeros((rows, columns), np.bool_)
     for plane in planes:
         if plane.channels == "RGBA":
@@ -158,198 +119,30 @@ def _forget_transparent(planes: tuple[Plane, Plane]) -> tuple[Plane, Plane]:
     return copies[0], copies[1]
 
 
-def _make_gray(
-    planes: tuple[Plane, Plane], valid: NDArray[np.bool_] | None, settings: Settings, step: tiles.Step
-) -> Pair:
-    """Return the images as gray planes of one dtype, with their data range; each keeps its size."""
-    dtypes = (planes[0].data.dtype, planes[1].data.dtype)
-    common = preparation.common_dtype(*dtypes)
-    resolve = settings.data_range == 0
-    # Values of the other dtypes are never too large
-    measure = resolve or common == np.float64
-    ready, extents = [], []
-    for plane, each_step in zip(planes, (tiles.uncounted(step), step), strict=True):
-        luma, extent = _make_luma(plane, common, valid, measure, dtypes[0] != dtypes[1], each_step)
-        ready.append(luma)
-        extents.append(extent)
-    data_range = settings.data_range
-    if resolve:
-        if dtypes[0] != dtypes[1]:
-            preparation.check_scales(*dtypes, extents)
-        whole = preparation.merge_extents(extents)
-        scale = preparation.full_scale(dtypes[0] if dtypes[0] == dtypes[1] else common, whole)
-        data_range = scale if scale is not None else _span(ready, whole.finite, step)
-    preparation.check_values(data_range, extents if measure else [])
-    if valid is not None:
-        ready[0] = _with_nan(ready[0], valid)
-        ready[1] = ready[1].astype(ready[0].dtype)
-    before, after = (_read_only(plane) for plane in ready)
-    needs_center = before.dtype.kind == "f" or settings.window == "gaussian"
-    center = preparation.find_center(before, after, data_range) if needs_center else 0.0
-    return Pair(before, after, data_range, center)
-
-
-def _make_luma(
-    plane: Plane,
-    dtype: np.dtype[Any],
-    valid: NDArray[np.bool_] | None,
-    measure: bool,
-    with_scales: bool,
-    step: tiles.Step,
-) -> tuple[NDArray[Any], preparation.Extent]:
-    """Return one image as gray, and the extent of its valid pixels (of nothing, unless `measure`)."""
-    usable = _usable_as_it_is(plane, dtype)
-    shape = plane.data.shape[:2]
-    luma = usable if usable is not None else np.empty(shape, dtype)
-    counted = luma
-
-    def write_tile(rows: tiles.Rows) -> None:
-        preparation.write_luma(plane, *rows, luma)
-
-    def prepare_tile(rows: tiles.Rows) -> preparation.Extent | None:
-        if usable is None and valid is None:
-            preparation.write_luma(plane, *rows, luma)
-        return preparation.measure_extent(counted, *rows, with_scales) if measure else None
-
-    bands = tiles.cut_rows(shape)
-    if valid is not None:
-        # What is not valid must not decide the data range: 0 is never above a full scale
-        if usable is None:
-            tiles.map_tiles(write_tile, bands, tiles.uncounted(step))
-        rows, columns = (min(sides) for sides in zip(shape, valid.shape, strict=True))
-        counted = luma.copy()
-        part = counted[:rows, :columns]
-        part[~valid[:rows, :columns]] = 0 if dtype.kind == "u" else np.nan
-    if usable is None or (measure and dtype != np.uint8):
-        found = tiles.map_tiles(prepare_tile, bands, step)
-    else:
-        # Nothing to convert and nothing to count: one call instead of a sweep
-        found = [prepare_tile((0, shape[0]))]
-        step(len(bands))
-    extents = [extent for extent in found if extent is not None]
-    return luma, preparation.merge_extents(extents) if extents else preparation.Extent(0.0, 0.0, 0, ())
-
-
-def _with_nan(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
-    """Return a copy as floats with NaN where a pixel is not valid."""
-    copy: NDArray[Any] = plane.astype(np.result_type(plane.dtype, np.float32))
-    copy[~valid] = np.nan
-    return copy
-
-
-def _usable_as_it_is(plane: Plane, dtype: np.dtype[Any]) -> NDArray[Any] | None:
-    """Return the image itself where the kernels can read it without a copy."""
-    data = plane.data.view(np.uint8) if plane.data.dtype == np.bool_ else plane.data
-    usable = plane.channels == "gray" and data.dtype == dtype and data.flags.c_contiguous and data.flags.aligned
-    return data if usable else None
-
-
-def _read_only(plane: NDArray[Any]) -> NDArray[Any]:
-    """Return a view that cannot be written to; the kernels are compiled for this kind of array only."""
-    view = plane.view(np.ndarray)
-    view.flags.writeable = False
-    return view
-
-
-def _span(planes: list[NDArray[Any]], count: int, step: tiles.Step) -> float:
-    """Return the span of the two images between the percentiles 0.1 and 99.9, 1 if that is 0.
-
-    The value of a rank is found from its leading bits to its last, by histograms that add up over tiles.
-    """
-    ranks = [int(preparation.LOW_SHARE * (count - 1)), -int(-preparation.HIGH_SHARE * (count - 1) // 1)]
-    keys = [0, 0]
-    bits = [preparation.order_keys(plane) for plane in planes]
-    work = [(plane, rows) for plane in bits for rows in tiles.cut_rows(plane.shape)]
-    for shift in range(planes[0].dtype.itemsize * 8 - preparation.KEY_BITS, -1, -preparation.KEY_BITS):
-        prefixes = np.array(keys, np.uint64)
-
-        def count_tile(
-            item: tuple[NDArray[Any], tiles.Rows], shift: int = shift, prefixes: NDArray[Any] = prefixes
-        ) -> NDArray[np.int64]:
-            counts: NDArray[np.int64] = preparation.count_keys(item[0], *item[1], shift, prefixes)
-            return counts
-
-        counts = np.sum(tiles.map_tiles(count_tile, work, tiles.uncounted(step)), axis=0)
-        for k in range(2):
-            upto = np.cumsum(counts[k])
-            digit = int(np.searchsorted(upto, ranks[k], side="right"))
-            ranks[k] -= int(upto[digit - 1]) if digit else 0
-            keys[k] = (keys[k] << preparation.KEY_BITS) | digit
-    low, high = (preparation.value_of_key(key, planes[0].dtype) for key in keys)
-    return high - low if high > low else 1.0
-
-
-def _read_colours(
-    planes: tuple[Plane, Plane], data_range: float, alpha: str
-) -> tuple[NDArray[Any], NDArray[Any]] | tuple[()]:
-    """Return both images in colour, of one dtype and number of channels: (H, W, 3), or 4 where alpha is compared.
-
-    A gray image has three equal channels; where alpha is missing it is opaque. Alpha is brought to the data range.
-    """
-    dtype = preparation.common_dtype(planes[0].data.dtype, planes[1].data.dtype)
-    with_alpha = alpha == "compare" and any(_is_transparent(plane) for plane in planes)
-    found = []
-    for plane in planes:
-        data = plane.data[..., None] if plane.channels == "gray" else plane.data
-        if not with_alpha and data.shape[2] == 3 and data.dtype == dtype and data.flags.c_contiguous:
-            found.append(_read_only(data))
-            continue
-        colours = np.empty(data.shape[:2] + (4 if with_alpha else 3,), dtype)
-        colours[..., :3] = data[..., :3]
-        if with_alpha:
-            opaque = _opaque(plane.data.dtype, data_range)
-            share = data[..., 3] / opaque if plane.channels == "RGBA" else 1.0
-            colours[..., 3] = np.multiply(share, data_range)
-        found.append(_read_only(colours))
-    return found[0], found[1]
-
-
-def _is_transparent(plane: Plane) -> bool:
-    """Return whether any pixel is less than opaque."""
-    if plane.channels != "RGBA":
-        return False
-    alpha = plane.data[..., 3]
-    return bool((alpha != alpha.max()).any()) or float(alpha.max()) < _opaque(alpha.dtype, float(alpha.max()))
-
-
-def _opaque(dtype: np.dtype[Any], data_range: float) -> float:
-    """Return the alpha of an opaque pixel: the largest of an integer type, 1 in floats up to 1, else the data range."""
-    if dtype.kind == "b":
-        return 1.0
-    if dtype.kind in "ui":
-        return float(np.iinfo(dtype).max)
-    return max(1.0, data_range)
-
-
-def _place(pair: Pair, matrix: NDArray[np.float64], shape: tuple[int, ...], step: tiles.Step) -> Pair:
+def _place(pair: Pair, matrix: NDArray[np.float64], shape: tuple[int, int], step: tiles.Step) -> Pair:
     """Return the pair on a grid of `shape`, with `after` seen where `matrix` finds it; NaN where an image is not."""
-    skip = tiles.uncounted(step)
     kind = np.result_type(pair.before.dtype, np.float32)
     before = np.full(shape, np.nan, kind)
     before[: pair.before.shape[0], : pair.before.shape[1]] = pair.before
-    after = np.full(shape, np.nan, kind)
+    after = _resample(pair.after, matrix, np.empty(shape, kind), step)
+    if not pair.colours:
+        return _with_planes(pair, before, after)
+    one, other = (np.zeros((*shape, image.shape[2]), image.dtype) for image in pair.colours)
+    one[: pair.before.shape[0], : pair.before.shape[1]] = pair.colours[0]
+    for channel in range(other.shape[2]):
+        source = np.ascontiguousarray(pair.colours[1][..., channel])
+        other[..., channel] = _rounded(_resample(source, matrix, np.empty(shape, kind), step), other.dtype)
+    return _with_planes(pair, before, after, one, other)
 
-    def place_tile(rows: tiles.Rows) -> None:
-        alignment.resample_tile(pair.after, matrix, *rows, after)
 
-    tiles.map_tiles(place_tile, tiles.cut_rows(shape), skip)
-    colours: tuple[NDArray[Any], ...] = ()
-    if pair.colours:
-        colours = tuple(np.zeros((*shape, image.shape[2]), image.dtype) for image in pair.colours)
-        one, other = pair.colours
-        colours[0][: one.shape[0], : one.shape[1]] = one
-        for channel in range(other.shape[2]):
-            source = np.ascontiguousarray(other[..., channel])
-            target = np.empty(shape, kind)
-            tiles.map_tiles(
-                lambda rows, source=source, target=target: alignment.resample_tile(source, matrix, *rows, target),
-                tiles.cut_rows(shape),
-                skip,
-            )
-            colours[1][..., channel] = _rounded(target, other.dtype)
-        colours = tuple(_read_only(image) for image in colours)
-    gray = [_read_only(plane) for plane in (before, after)]
-    return Pair(*gray, pair.data_range, preparation.find_center(*gray, pair.data_range), colours)
+def _resample(plane: NDArray[Any], matrix: NDArray[np.float64], target: NDArray[Any], step: tiles.Step) -> NDArray[Any]:
+    """Return `target` with what `plane` shows on its grid."""
+
+    def resample_tile(rows: tiles.Rows) -> None:
+        resampling.resample_tile(plane, matrix, *rows, target)
+
+    tiles.map_tiles(resample_tile, tiles.cut_rows(target.shape), tiles.uncounted(step))
+    return target
 
 
 def _rounded(plane: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -362,15 +155,20 @@ def _rounded(plane: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def _match(pair: Pair, light: intensity.Light) -> Pair:
     """Return the pair with gain and offset of `after` undone; alpha keeps its own."""
-    after = intensity.undo_light(pair.after, light)
+    after = intensity.undo_light(pair.before, pair.after, light, pair.data_range)
     before = pair.before.astype(after.dtype)
-    colours = ()
-    if pair.colours:
-        one, other = (image.astype(after.dtype) for image in pair.colours)
-        other[..., :3] = intensity.undo_light(other[..., :3], light)
-        colours = (_read_only(one), _read_only(other))
-    gray = [_read_only(plane) for plane in (before, after)]
-    return Pair(*gray, pair.data_range, preparation.find_center(*gray, pair.data_range), colours)
+    if not pair.colours:
+        return _with_planes(pair, before, after)
+    one, other = (image.astype(after.dtype) for image in pair.colours)
+    other[..., :3] = intensity.undo_light(one[..., :3], other[..., :3], light, pair.data_range)
+    return _with_planes(pair, before, after, one, other)
+
+
+def _with_planes(pair: Pair, before: NDArray[Any], after: NDArray[Any], *colours: NDArray[Any]) -> Pair:
+    """Return a pair of other planes, floats, with the data range of `pair`."""
+    center = preparation.find_center(before, after, pair.data_range)
+    before, after, *colours_read = (read_only(plane) for plane in (before, after, *colours))
+    return Pair(before, after, pair.data_range, center, tuple(colours_read))
 
 
 class Alone(NamedTuple):

@@ -143,7 +143,8 @@ def keep_regions(found: Regions, kept: NDArray[np.bool_]) -> Regions:
     """Return the regions marked in `kept` (N,), numbered anew in the same order."""
     numbers = np.zeros(kept.size + 1, np.int32)
     numbers[1:][kept] = np.arange(1, np.count_nonzero(kept) + 1, dtype=np.int32)
-    return Regions(found.runs, numbers[found.labels], *(column[kept] for column in found[2:]))
+    columns = (found.boxes[kept], found.area[kept], found.contour_area[kept], found.centroids[kept])
+    return Regions(found.runs, numbers[found.labels], *columns)
 
 
 def weigh_tile(
@@ -155,18 +156,9 @@ def weigh_tile(
     """
     runs = found.runs
     weights = np.zeros(len(found.area) + 1)
+    offsets = runs.offsets[top : bottom + 1]
     limit = _largest_below(cut)
-    _weigh_runs(
-        runs.offsets[top : bottom + 1],
-        runs.starts,
-        runs.stops,
-        found.labels,
-        evidence[top:bottom],
-        limit,
-        cut,
-        most,
-        weights,
-    )
+    _weigh_runs(offsets, runs.starts, runs.stops, found.labels, evidence[top:bottom], limit, cut, most, weights)
     return weights[1:]
 
 
@@ -405,7 +397,7 @@ def _fill_holes(offsets, starts, stops, open_gaps, width):  # type: ignore[no-un
 def _connect(offsets, starts, stops, reach):  # type: ignore[no-untyped-def]
     """Return the parents of the runs united, and each run's share of twice the contour area.
 
-    Runs are united where pixels of theirs are at most `reach` apart, the longer way of the two: 1 is over edges and corners.
+    Runs are united where pixels of theirs are at most `reach` apart, down or across: 1 is over edges and corners.
     """
     parents = np.arange(starts.size)
     doubled_area = np.zeros(starts.size, np.int64)

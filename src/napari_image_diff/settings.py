@@ -85,32 +85,32 @@ class Settings:
         Literal["none", "translation", "rigid", "affine"],
         {
             "label": "Alignment",
-            "help": "What of the place of 'after' is found and undone before comparing: a shift, a shift and a rotation, "
-            "or scale and shear too. Nothing is moved unless the images become clearly more similar by it.",
+            "help": "What of the place of 'after' is found and undone before comparing: a shift, a shift and a "
+            "rotation, or scale and shear too. Nothing is moved unless the images become clearly more similar by it.",
         },
     ] = "translation"
     match_intensity: Annotated[
         Literal["none", "gain_offset"],
         {
             "label": "Match light",
-            "help": "'gain_offset' fits brightness and contrast of 'after' to 'before', on what did not change, and undoes "
-            "them before comparing.",
+            "help": "'gain_offset' fits brightness and contrast of 'after' to 'before', on what did not change, and "
+            "undoes them before comparing.",
         },
     ] = "none"
     size: Annotated[
         Literal["error", "overlap", "pad"],
         {
             "label": "Sizes that differ",
-            "help": "'error' refuses images of different size. 'overlap' compares what they share, from the first row and "
-            "column; 'pad' does too and shows the rest as regions of their own. Nothing is ever resized.",
+            "help": "'error' refuses images of different size. 'overlap' compares what they share, from the first row "
+            "and column; 'pad' does too and shows the rest as regions of their own. Nothing is ever resized.",
         },
     ] = "error"
     alpha: Annotated[
         Literal["compare", "drop"],
         {
             "label": "Alpha",
-            "help": "'compare' looks at transparency too, and not at the colour of what is fully transparent; a missing "
-            "alpha is opaque. 'drop' looks at the colour alone.",
+            "help": "'compare' looks at transparency too, and not at the colour of what is fully transparent; a "
+            "missing alpha is opaque. 'drop' looks at the colour alone.",
         },
     ] = "compare"
     window: Annotated[
@@ -194,7 +194,7 @@ class Settings:
 
     @classmethod
     def wang2004(cls, **changes: Any) -> Settings:
-        """Return the classic settings with the window of Wang et al. (2004): Gaussian, sigma 1.5, population covariance.
+        """Return classic settings with the window of Wang et al. (2004): Gaussian, sigma 1.5, population covariance.
 
         References
         ----------

@@ -6,7 +6,6 @@ sweeps and nothing of what a tile does.
 
 from __future__ import annotations
 
-import functools
 import math
 import numbers
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import pairing, preparation, regions, ssim, threshold, tiles
+from . import planes, preparation, regions, ssim, threshold, tiles
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -100,14 +99,14 @@ def ssim_map(
         data_range=data_range,
         channels=channels,
     )
-    planes = pairing.read_planes(before, after, settings)
-    step = tiles.stepper(progress, count_slow_steps(planes[0].data.shape))
-    score, difference, _ = _sweep_map(pairing.make_pair(planes, settings, step).pair, settings, step, lambda rows: None)
+    images = planes.read_planes(before, after, settings)
+    step = tiles.stepper(progress, count_slow_steps(images[0].data.shape))
+    score, difference, _ = _sweep_map(planes.make_gray(images, None, settings, step), settings, step, lambda rows: None)
     return score, difference
 
 
 def count_slow_steps(shape: Sequence[int]) -> int:
-    """Return how often `make_pair` and `measure_map` call their step."""
+    """Return how often `make_gray` and `measure_map` call their step."""
     return 2 * len(tiles.cut_rows(shape))
 
 
@@ -126,7 +125,7 @@ def _sweep_map(
     pair: preparation.Pair, settings: Settings, step: tiles.Step, visit: Callable[[NDArray[np.float32]], T]
 ) -> tuple[float, NDArray[np.float32], list[T]]:
     """Return score and difference, and what `visit` makes of each tile of it while it is still in the cache."""
-    window = pairing.make_window(settings, pair.data_range)
+    window = planes.make_window(settings, pair.data_range)
     difference = np.empty(pair.before.shape, np.float32)
 
     def measure_tile(rows: tiles.Rows) -> tuple[ssim.TileScore, T]:

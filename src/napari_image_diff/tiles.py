@@ -30,7 +30,7 @@ TILE_PIXELS = 2**20
 # The same for sweeps that only look at each pixel or write it.
 LIGHT_TILE_PIXELS = 2**22
 
-I = TypeVar("I")
+Item = TypeVar("Item")
 T = TypeVar("T")
 
 
@@ -51,7 +51,7 @@ def count_threads() -> int:
     return os.cpu_count() or 1
 
 
-def map_tiles(function: Callable[[I], T], tiles: Sequence[I], step: Step) -> list[T]:
+def map_tiles(function: Callable[[Item], T], tiles: Sequence[Item], step: Step) -> list[T]:
     """Return ``[function(tile) for tile in tiles]``, worked out on threads, the calling one among them.
 
     `step` is called on the calling thread after each tile. When `function` or `step` raises, tiles not yet begun are
@@ -86,7 +86,7 @@ def map_tiles(function: Callable[[I], T], tiles: Sequence[I], step: Step) -> lis
     return [results[index] for index in range(len(tiles))]
 
 
-def _take(waiting: deque[tuple[int, I]]) -> tuple[int, I] | None:
+def _take(waiting: deque[tuple[int, Item]]) -> tuple[int, Item] | None:
     """Return the next tile, None if there is none; another thread may take the last one first."""
     try:
         return waiting.popleft()
