@@ -340,8 +340,8 @@ def _measure_evidence(found: sweeps.Map, pair: Pair, resolved: dict[str, Any], s
     if resolved["identical"]:
         step(detection.count_steps(pair.before.shape))
         return _Evidence(np.where(np.isnan(found.difference), np.nan, np.float32(0)))
-    limits = detection.measure_limits(pair, step)
-    return _Evidence(detection.measure_evidence(pair, limits, step), limits)
+    limits = detection.measure_limits(pair, found.difference, step)
+    return _Evidence(detection.measure_evidence(pair, found.difference, limits, step), limits)
 
 
 def _with_alone(cut: NDArray[np.float32], alone: list[pairing.Alone]) -> NDArray[np.float32]:

@@ -42,16 +42,16 @@ def count_steps(shape: tuple[int, int]) -> int:
     return len(tiles.cut_rows(shape))
 
 
-def make_source(pair: Pair) -> evidence.Source:
+def _make_source(pair: Pair, difference: NDArray[np.float32]) -> evidence.Source:
     """Return a pair as evidence is taken from it."""
     # 0 is 0 wherever the middle of the data lies within one data range of it, so that whole numbers of all types agree
     zero = 0.0 if 0 <= pair.center <= pair.data_range else pair.center - pair.data_range / 2
-    return evidence.Source(pair.before, pair.after, pair.colours, pair.data_range, zero)
+    return evidence.Source(pair.before, pair.after, pair.colours, difference, pair.data_range, zero)
 
 
-def measure_limits(pair: Pair, step: tiles.Step) -> evidence.Limits:
-    """Return what noise and edges explain in a pair."""
-    source = make_source(pair)
+def measure_limits(pair: Pair, difference: NDArray[np.float32], step: tiles.Step) -> evidence.Limits:
+    """Return what noise and edges explain in a pair of which 1 - SSIM is `difference`."""
+    source = _make_source(pair, difference)
     sample = evidence.sample_tiles(pair.before.shape)
     for radius in evidence.RADII:
         count = functools.partial(evidence.count_tile, source, radius=radius)
@@ -63,9 +63,11 @@ def measure_limits(pair: Pair, step: tiles.Step) -> evidence.Limits:
     return limits
 
 
-def measure_evidence(pair: Pair, limits: evidence.Limits, step: tiles.Step) -> NDArray[np.float32]:
+def measure_evidence(
+    pair: Pair, difference: NDArray[np.float32], limits: evidence.Limits, step: tiles.Step
+) -> NDArray[np.float32]:
     """Return the evidence of a pair, 1 = the limit, NaN where a pixel is not valid."""
-    source = make_source(pair)
+    source = _make_source(pair, difference)
     found = np.empty(pair.before.shape, np.float32)
     tiles.map_tiles(lambda rows: evidence.write_tile(source, *rows, limits, found), tiles.cut_rows(found.shape), step)
     return found

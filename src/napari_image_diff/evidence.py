@@ -41,6 +41,12 @@ COLOUR_FACTOR = 12.0
 LUMA_FLOOR = 0.012
 COLOUR_FLOOR = 0.024
 
+# A difference (1 - SSIM) counts where it is so many times what nine tenths of the pixels of like activity have, and not
+# below the floor: at 1 nothing of the structure is left. It finds what a pixel's tolerance forgives, as in fine hatching.
+STRUCTURE_FACTOR = 4.0
+STRUCTURE_FLOOR = 0.95
+STRUCTURE_BINS = 32
+
 # Interpolation, sharpening and compression err at an edge in proportion to it: this share of the span of the pixels
 # around is explained.
 EDGE_SHARE = 0.35
@@ -103,6 +109,8 @@ class Source(NamedTuple):
     after: NDArray[Any]
     colours: tuple[NDArray[Any], ...]
     """Both images in colour, (H, W, 3 or 4), of one dtype and shape; empty for gray ones."""
+    difference: NDArray[np.float32]
+    """(H, W): 1 - SSIM, NaN where a pixel is not valid."""
     data_range: float
     zero: float
     """The intensity that counts as 0 levels."""
@@ -114,6 +122,8 @@ class Counts(NamedTuple):
     noise: NDArray[np.int64]
     """(channels, cells, 3, activities, intensities, bins): histograms of |after - before|, of the residual, and of the
     grain of after - before."""
+    structure: NDArray[np.int64]
+    """(activities, 64): histogram of the difference, 32 bins to 1."""
     edges: NDArray[np.int64]
     """(2,): pixels on strong edges of luma, and those of them with a large residual."""
 
@@ -129,6 +139,8 @@ class Limits(NamedTuple):
     """Tolerance in pixels: 1, or 3 where edges are displaced."""
     levels: NDArray[np.float32]
     """(channels, cells, activities, intensities): limit in levels."""
+    structure: NDArray[np.float32]
+    """(activities,): limit of the difference."""
     noise: float
     """Standard deviation of after - before of a pixel, in units of the data."""
 
@@ -154,11 +166,18 @@ def count_tile(source: Source, tile: tuple[int, int, int, int], radius: int) -> 
     channels = 1 + _count_colours(source)
     counts = Counts(
         np.zeros((channels, len(CELLS), 3, ACTIVITIES, INTENSITIES, BINS), np.int64),
+        np.zeros((ACTIVITIES, 2 * STRUCTURE_BINS), np.int64),
         np.zeros(2, np.int64),
     )
     rim = _rim(radius)
     box = (rim, rim, rim + tile[2] - tile[0], rim + tile[3] - tile[1])
-    _count_block(*_read_block(source, tile, rim), radius, box, counts)
+    luma, colours, valid = _read_block(source, tile, rim)
+    activity = _count_block(luma, colours, valid, radius, box, counts)
+    difference = source.difference[tile[0] : tile[2], tile[1] : tile[3]]
+    known = ~np.isnan(difference)
+    places = np.minimum(difference[known] * STRUCTURE_BINS, 2 * STRUCTURE_BINS - 1).astype(np.int64)
+    places += _spread(activity, rim, difference.shape)[known] * (2 * STRUCTURE_BINS)
+    counts.structure[:] = np.bincount(places, minlength=counts.structure.size).reshape(counts.structure.shape)
     return counts
 
 
@@ -177,7 +196,30 @@ def make_limits(counts: Counts, radius: int, data_range: float) -> Limits | None
             # Each size of cell halves white noise, and 3 x 3 cells have a third of it
             most = np.maximum(_most_explained(channel, cell), factor * white / 3 / 2.0 ** (cell - min(channel, 1)))
             levels[channel, cell] = np.maximum(np.minimum(factor * noise, most), floor)
-    return Limits(radius, levels, _measure_spread(counts.noise[0, 0, 2].sum((0, 1))) * data_range / 255)
+    return Limits(
+        radius,
+        levels,
+        _limit_structure(counts.structure),
+        _measure_spread(counts.noise[0, 0, 2].sum((0, 1))) * data_range / 255,
+    )
+
+
+def _limit_structure(histograms: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the limit of the difference for each activity; where there are too few pixels, that of the nearest."""
+    pixels = histograms.sum(1)
+    measured = np.flatnonzero(pixels >= FEWEST)
+    if not len(measured):
+        return np.full(len(pixels), np.inf, np.float32)
+    nearest = measured[np.abs(measured - np.arange(len(pixels))[:, None]).argmin(1)]
+    tails = (np.cumsum(histograms, axis=1) <= 0.9 * pixels[:, None]).sum(1) / STRUCTURE_BINS
+    limits: NDArray[np.float32] = np.maximum(STRUCTURE_FACTOR * tails[nearest], STRUCTURE_FLOOR).astype(np.float32)
+    return limits
+
+
+def _spread(of_blocks: NDArray[Any], rim: int, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return values of blocks, the rim among them, for each pixel of the `shape` within the rim."""
+    inner = of_blocks[rim // BLOCK :, rim // BLOCK :]
+    return np.repeat(np.repeat(inner, BLOCK, axis=0), BLOCK, axis=1)[: shape[0], : shape[1]]
 
 
 def _most_explained(channel: int, cell: int) -> NDArray[np.float64]:
@@ -273,13 +315,17 @@ def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: 
     for tile in _blocks(top, bottom, evidence.shape[1]):
         first = max(top, tile[0])
         part = evidence[first : tile[2], tile[1] : tile[3]]
-        if _is_same(source, tile, rim):
+        if not source.difference[first : tile[2], tile[1] : tile[3]].any() and _is_same(source, tile, rim):
             part[:] = 0
             continue
         luma, colours, valid = _read_block(source, tile, rim)
-        found = _weigh_block(luma, colours, limits)
+        found, activity = _weigh_block(luma, colours, limits)
         inner = (slice(rim + first - tile[0], rim + tile[2] - tile[0]), slice(rim, rim + tile[3] - tile[1]))
         part[:] = found[inner]
+        if limits.radius == 1:
+            difference = source.difference[first : tile[2], tile[1] : tile[3]]
+            structure = _spread(limits.structure[activity], rim, (tile[2] - tile[0], part.shape[1]))
+            np.fmax(part, difference / structure[first - tile[0] :], out=part)
         if valid.size:
             part[~valid[inner]] = np.nan
     if limits.radius > 1:
@@ -376,8 +422,8 @@ def _view(before: Plane, after: Plane, first: int, last: int) -> _Views:
     return _Views(first, smooth_all(before), smooth_all(after), before, after)
 
 
-def _weigh_block(luma: Images, colours: Images, limits: Limits) -> Plane:
-    """Return the evidence of a block with its rim; in the rim itself it is not right."""
+def _weigh_block(luma: Images, colours: Images, limits: Limits) -> tuple[Plane, NDArray[np.int32]]:
+    """Return the evidence of a block with its rim, in which it is not right, and the activity of its blocks."""
     lights, activity, wide = _look(luma, limits.radius)
     found = _weigh_channel(lights, lights, activity, wide, limits, 0)
     if len(colours[0]):
@@ -390,7 +436,7 @@ def _weigh_block(luma: Images, colours: Images, limits: Limits) -> Plane:
         ]
         size = (found.shape[1], found.shape[0])
         np.maximum(found, cv2.resize(np.maximum.reduce(each), size, interpolation=cv2.INTER_NEAREST), out=found)
-    return found
+    return found, activity
 
 
 def _look(luma: Images, radius: int) -> tuple[_Views, NDArray[np.int32], Plane]:
@@ -434,8 +480,11 @@ def _weigh_channel(
 
 def _count_block(
     luma: Images, colours: Images, valid: NDArray[np.bool_], radius: int, box: Sequence[int], counts: Counts
-) -> None:
-    """Count noise and edges of the pixels of `box` (top, left, bottom, right) of a block with its rim."""
+) -> NDArray[np.int32]:
+    """Count noise and edges of the pixels of `box` (top, left, bottom, right) of a block with its rim.
+
+    The activity of its blocks is returned.
+    """
     lights, activity, _ = _look(luma, radius)
     none = lights.raw_before[:0]
     for channel, views in enumerate([lights, *_view_colours(colours, radius)]):
@@ -448,6 +497,7 @@ def _count_block(
                 *views.of(cell), *raw, *lights.of(cell), activity, _disc(radius, channel), cells, valid,
                 counts.noise[channel, cell], edges,
             )  # fmt: skip
+    return activity
 
 
 @_compile
