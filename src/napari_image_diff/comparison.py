@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import detection, kinds, pairing, planes, sweeps, threshold, tiles
-from .evidence import Limits
+from .noise import Limits
 from .preparation import Pair, Plane
 from .settings import Settings
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import displacement, evidence, regions, tiles
+from . import displacement, evidence, noise, regions, tiles
 from .preparation import Pair
 
 __all__ = ["Changes", "count_steps", "find_changes", "measure_evidence", "measure_limits"]
@@ -49,14 +49,14 @@ def _make_source(pair: Pair, difference: NDArray[np.float32]) -> evidence.Source
     return evidence.Source(pair.before, pair.after, pair.colours, difference, pair.data_range, zero)
 
 
-def measure_limits(pair: Pair, difference: NDArray[np.float32], step: tiles.Step) -> evidence.Limits:
+def measure_limits(pair: Pair, difference: NDArray[np.float32], step: tiles.Step) -> noise.Limits:
     """Return what noise and edges explain in a pair of which 1 - SSIM is `difference`."""
     source = _make_source(pair, difference)
     sample = evidence.sample_tiles(pair.before.shape)
-    for radius in evidence.RADII:
+    for radius in noise.RADII:
         count = functools.partial(evidence.count_tile, source, radius=radius)
-        counts = functools.reduce(evidence.Counts.__add__, tiles.map_tiles(count, sample, tiles.uncounted(step)))
-        limits = evidence.make_limits(counts, radius, pair.data_range)
+        counts = functools.reduce(noise.Counts.__add__, tiles.map_tiles(count, sample, tiles.uncounted(step)))
+        limits = noise.make_limits(counts, radius, pair.data_range)
         if limits is not None:
             break
     assert limits is not None  # the largest radius always has limits
@@ -64,7 +64,7 @@ def measure_limits(pair: Pair, difference: NDArray[np.float32], step: tiles.Step
 
 
 def measure_evidence(
-    pair: Pair, difference: NDArray[np.float32], limits: evidence.Limits, step: tiles.Step
+    pair: Pair, difference: NDArray[np.float32], limits: noise.Limits, step: tiles.Step
 ) -> NDArray[np.float32]:
     """Return the evidence of a pair, 1 = the limit, NaN where a pixel is not valid."""
     source = _make_source(pair, difference)

@@ -97,8 +97,8 @@ def _fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, fl
 def undo_light(before: NDArray[Any], after: NDArray[Any], light: Light, data_range: float) -> NDArray[Any]:
     """Return `after`, of any shape, with gain and offset undone: float32, or float64 for wide types.
 
-    Where `after` is clipped at an end of the range, 0 or `data_range`, and `before` is where such pixels come from, it is
-    given the value of `before`: what was lost there cannot be held against it.
+    Where `after` is clipped at an end of the range, 0 or `data_range`, and `before` is where such pixels come from, it
+    is given the value of `before`: what was lost there cannot be held against it.
     """
     kind = np.result_type(after.dtype, np.float32)
     found: NDArray[Any] = ((after.astype(np.float64) - light.offset) / light.gain).astype(kind)

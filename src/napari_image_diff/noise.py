@@ -1,0 +1,229 @@
+"""What noise and edges explain: from what was counted in a pair to the limits that evidence is held against.
+
+Intensities are in *levels*: 255 of them are the data range. The kernels that count are compiled with the bins of this
+room; numba's cache does not see a change here, so a change of them needs an empty cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "ACTIVITIES",
+    "BINS",
+    "CELLS",
+    "FIRST_BIN",
+    "INTENSITIES",
+    "RADII",
+    "STRONG_EDGE",
+    "STRUCTURE_BINS",
+    "Counts",
+    "Limits",
+    "find_activity",
+    "make_limits",
+]
+
+# Cells of 1, 2, 4 and 8 pixels: change that is too faint for one pixel shows in the mean of many. Colour begins at 2,
+# because JPEG and video store it at half the resolution.
+CELLS = (1, 2, 4, 8)
+
+# Noise is measured apart for each of so many bins of intensity (its square grows with the signal: photons) ...
+INTENSITIES = 8
+
+# ... and of activity, the span of a neighbourhood of 3 x 3 blocks: under 2 levels, 4, 8, ..., 64 and more.
+ACTIVITIES = 7
+
+# A limit is so many times the standard deviation of the noise ...
+LUMA_FACTOR = 8.0
+COLOUR_FACTOR = 12.0
+
+# ... and never below this share of the data range: 3 levels, 6 for colour.
+LUMA_FLOOR = 0.012
+COLOUR_FLOOR = 0.024
+
+# A difference (1 - SSIM) counts where it is so many times what nine tenths of the pixels of like activity have, and not
+# below the floor: at 1 nothing of the structure is left. It finds what a pixel's tolerance forgives: fine hatching, say.
+STRUCTURE_FACTOR = 4.0
+STRUCTURE_FLOOR = 0.95
+STRUCTURE_BINS = 32
+
+# The tail of noise is at most so many times what its median tells, and a sixth of the floor, and a sixteenth of the
+# activity.
+HEAVIEST_TAIL = 3.0
+
+# Cells of fewer pixels are not measured: they take the noise of the nearest.
+FEWEST = 400
+
+# A bin of intensity is never taken to be noisier than so many times the median of the others: it is where
+# everything of one intensity changed.
+LARGEST_RATIO = 3.0
+
+# An edge is strong where both images span this share of the data range in 3 x 3 pixels. If more than that share
+# of the strong edges leaves a residual as large, edges are displaced, and the tolerance is 3 pixels instead of 1.
+STRONG_EDGE = 0.2
+DISPLACED_SHARE = 0.002
+FEWEST_EDGES = 200
+RADII = (1, 3)
+
+# Bins of a histogram: 16 to an octave, from 2^-12 levels.
+OCTAVE = 16
+BINS = 320
+FIRST_BIN = (127 - 12) * OCTAVE
+
+# Where so many pixels are the same in both images, there is no noise.
+QUIET = 0.95
+
+
+class Counts(NamedTuple):
+    """What was counted in a tile of a pair; counts of tiles add up to those of the image."""
+
+    noise: NDArray[np.int64]
+    """(channels, cells, 3, activities, intensities, bins): histograms of |after - before|, of the residual, and of the
+    grain of after - before."""
+    structure: NDArray[np.int64]
+    """(activities, 64): histogram of the difference, 32 bins to 1."""
+    edges: NDArray[np.int64]
+    """(2,): pixels on strong edges of luma, and those of them with a large residual."""
+
+    def __add__(self, other: Any) -> Counts:
+        """Return the counts of both."""
+        return Counts(*(one + another for one, another in zip(self, other, strict=True)))
+
+
+class Limits(NamedTuple):
+    """What noise and edges explain, resolved once for a pair."""
+
+    radius: int
+    """Tolerance in pixels: 1, or 3 where edges are displaced."""
+    levels: NDArray[np.float32]
+    """(channels, cells, activities, intensities): limit in levels."""
+    structure: NDArray[np.float32]
+    """(activities,): limit of the difference."""
+    noise: float
+    """Standard deviation of after - before of a pixel, in units of the data."""
+
+
+def make_limits(counts: Counts, radius: int, data_range: float) -> Limits | None:
+    """Return the limits that the counts of a pair give; None if edges are displaced by more than `radius`."""
+    strong, displaced = counts.edges
+    if radius < RADII[-1] and strong >= FEWEST_EDGES and displaced > DISPLACED_SHARE * strong:
+        return None
+    levels = np.empty((*counts.noise.shape[:2], ACTIVITIES, INTENSITIES), np.float32)
+    for channel, of_channel in enumerate(counts.noise):
+        factor = COLOUR_FACTOR if channel else LUMA_FACTOR
+        floor = 255 * (COLOUR_FLOOR if channel else LUMA_FLOOR)
+        white = _fill_gaps(of_channel[min(channel, 1), 2], lambda grain, _: _median_deviation(grain))
+        for cell, (differences, residuals, _) in enumerate(of_channel):
+            noise = _measure_noise(differences, residuals, floor / 6)
+            # Each size of cell halves white noise, and 3 x 3 cells have a third of it
+            most = np.maximum(_most_explained(channel, cell), factor * white / 3 / 2.0 ** (cell - min(channel, 1)))
+            levels[channel, cell] = np.maximum(np.minimum(factor * noise, most), floor)
+    return Limits(
+        radius,
+        levels,
+        _limit_structure(counts.structure),
+        _measure_spread(counts.noise[0, 0, 2].sum((0, 1))) * data_range / 255,
+    )
+
+
+def _limit_structure(histograms: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the limit of the difference for each activity; where there are too few pixels, that of the nearest."""
+    pixels = histograms.sum(1)
+    measured = np.flatnonzero(pixels >= FEWEST)
+    if not len(measured):
+        return np.full(len(pixels), np.inf, np.float32)
+    nearest = measured[np.abs(measured - np.arange(len(pixels))[:, None]).argmin(1)]
+    tails = (np.cumsum(histograms, axis=1) <= 0.9 * pixels[:, None]).sum(1) / STRUCTURE_BINS
+    limits: NDArray[np.float32] = np.maximum(STRUCTURE_FACTOR * tails[nearest], STRUCTURE_FLOOR).astype(np.float32)
+    return limits
+
+
+def _most_explained(channel: int, cell: int) -> NDArray[np.float64]:
+    """Return what compression, another lamp and the like explain at most, in levels, for each activity (a column)."""
+    activity = np.array([[find_activity(index)] for index in range(ACTIVITIES)])
+    fine = cell == min(channel, 1)
+    return (16 if fine and not channel else 13) + activity * (1 / 4 if fine else 1 / 16)
+
+
+def find_activity(index: int) -> float:
+    """Return the least activity of a bin, in levels."""
+    return 2.0**index if index else 0.0
+
+
+def _measure_noise(differences: NDArray[np.int64], residuals: NDArray[np.int64], slack: float) -> NDArray[np.float64]:
+    """Return the standard deviation of the noise, in levels, for each activity and intensity."""
+    found = _fill_gaps(
+        np.stack([differences, residuals], -2),
+        lambda both, activity: _deviation(both[0], both[1], slack + find_activity(activity) / 16),
+    )
+    pixels = differences.sum(2)
+    for activity in range(ACTIVITIES):
+        order = np.argsort(found[activity], kind="stable")
+        upto = np.cumsum(pixels[activity][order] + 1e-3)
+        median = found[activity][order[np.searchsorted(upto, upto[-1] / 2)]]
+        found[activity] = np.minimum(found[activity], LARGEST_RATIO * median + 1)
+    return np.maximum.accumulate(found, axis=0)
+
+
+def _fill_gaps(
+    histograms: NDArray[np.int64], measure: Callable[[NDArray[np.int64], int], float]
+) -> NDArray[np.float64]:
+    """Return what `measure` finds for each activity and intensity; of too few pixels, what it finds of the nearest."""
+    pixels = histograms.sum(-1)
+    pixels = pixels if pixels.ndim == 2 else pixels[..., 0]
+    found = np.zeros(pixels.shape)
+    for index in np.argwhere(pixels >= FEWEST):
+        found[tuple(index)] = measure(histograms[tuple(index)], index[0])
+    measured = np.argwhere(pixels >= FEWEST)
+    if not len(measured):
+        found[:] = measure(histograms.sum((0, 1)), 0)
+        return found
+    for index in np.argwhere(pixels < FEWEST):
+        # Noise depends more on activity than on intensity
+        away = np.abs(measured - index) @ np.array([1.5, 1.0])
+        found[tuple(index)] = found[tuple(measured[np.argmin(away)])]
+    return found
+
+
+def _deviation(differences: NDArray[np.int64], residuals: NDArray[np.int64], slack: float) -> float:
+    """Return the standard deviation of normal noise with that median and that tail, in levels.
+
+    A tail far heavier than the median, by `slack` and more, is change rather than noise.
+    """
+    median = _median_deviation(differences)
+    return max(median, min(_quantile(residuals, 0.9) / 1.645, HEAVIEST_TAIL * median + slack))
+
+
+def _median_deviation(histogram: NDArray[np.int64]) -> float:
+    """Return the standard deviation of normal noise of which half the values lie below the median, in levels."""
+    return 1.4826 * _quantile(histogram, 0.5)
+
+
+def _quantile(histogram: NDArray[np.int64], share: float) -> float:
+    """Return the value, in levels, below which `share` of a histogram lies."""
+    total = int(histogram.sum())
+    return _value(int(np.searchsorted(np.cumsum(histogram), share * total))) if total else 0.0
+
+
+def _measure_spread(histogram: NDArray[np.int64]) -> float:
+    """Return the value, in levels, below which as much of a histogram lies as within a standard deviation: 68 %."""
+    total = int(histogram.sum())
+    if not total or histogram[0] > QUIET * total:
+        return 0.0
+    occupied = np.flatnonzero(histogram)
+    values = np.array([_value(int(index)) for index in occupied])
+    # Whole numbers count for half a step on either side
+    between = np.append((values[1:] + values[:-1]) / 2, values[-1])
+    shares = np.cumsum(histogram)[occupied] / total
+    return float(np.interp(0.6827, np.append(0, shares), np.append(0, between)))
+
+
+def _value(index: int) -> float:
+    """Return the least value, in levels, of a bin of the histograms."""
+    if index == 0:
+        return 0.0
+    return float(np.array((index + FIRST_BIN) << 19, np.int32).view(np.float32))
