@@ -56,7 +56,7 @@ def measure_limits(pair: Pair, difference: NDArray[np.float32], step: tiles.Step
     for radius in noise.RADII:
         count = functools.partial(evidence.count_tile, source, radius=radius)
         counts = functools.reduce(noise.Counts.__add__, tiles.map_tiles(count, sample, tiles.uncounted(step)))
-        limits = noise.make_limits(counts, radius, pair.data_range)
+        limits = noise.make_limits(counts, radius, pair.data_range, pair.quantum)
         if limits is not None:
             break
     assert limits is not None  # the largest radius always has limits

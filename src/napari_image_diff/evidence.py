@@ -22,12 +22,14 @@ from .noise import (
     ACTIVITIES,
     BINS,
     CELLS,
+    EDGE_CELL,
     FIRST_BIN,
     INTENSITIES,
     STRONG_EDGE,
     STRUCTURE_BINS,
     Counts,
     Limits,
+    count_squares,
     find_activity,
 )
 
@@ -101,7 +103,7 @@ def count_tile(source: Source, tile: tuple[int, int, int, int], radius: int) -> 
     counts = Counts(
         np.zeros((channels, len(CELLS), 3, ACTIVITIES, INTENSITIES, BINS), np.int64),
         np.zeros((ACTIVITIES, 2 * STRUCTURE_BINS), np.int64),
-        np.zeros(2, np.int64),
+        np.zeros(3, np.int64),
     )
     rim = _rim(radius)
     box = (rim, rim, rim + tile[2] - tile[0], rim + tile[3] - tile[1])
@@ -299,16 +301,17 @@ def _count_block(
     """
     lights, activity, _ = _look(luma, radius)
     none = lights.raw_before[:0]
+    edges = np.zeros((3, SAMPLE // EDGE_CELL, SAMPLE // EDGE_CELL), np.int64)
     for channel, views in enumerate([lights, *_view_colours(colours, radius)]):
         for cell in range(views.first, _last(radius, views.first) + 1):
             size = CELLS[cell]
             cells = np.array([box[0] // size, box[1] // size, -(-box[2] // size), -(-box[3] // size)])
             raw = (views.raw_before, views.raw_after) if cell == views.first else (none, none)
-            edges = counts.edges if channel == cell == 0 else counts.edges[:0]
             _count_cells(
                 *views.of(cell), *raw, *lights.of(cell), activity, _disc(radius, channel), cells, valid,
-                counts.noise[channel, cell], edges,
+                counts.noise[channel, cell], edges if channel == cell == 0 else edges[:0],
             )  # fmt: skip
+    counts.edges[:] = count_squares(*edges)
     return activity
 
 
@@ -606,8 +609,10 @@ def _count_cells(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid,
             if valid.size and not valid[i * size, j * size]:
                 continue
             if edges.size and min(high_a[j] - low_a[j], high_b[j] - low_b[j]) > strong:
-                edges[0] += 1
-                edges[1] += values[1, j] > strong
+                place = (i - box[0]) // EDGE_CELL, (j - box[1]) // EDGE_CELL
+                edges[0, place[0], place[1]] += 1
+                edges[1, place[0], place[1]] += values[1, j] > strong
+                edges[2, place[0], place[1]] += values[0, j] > 0
             k = activity[i // step, j // step]
             one, other = _bin_of_intensity(light_a[j]), _bin_of_intensity(light_b[j])
             for m in range(quantities):

@@ -16,6 +16,7 @@ __all__ = [
     "ACTIVITIES",
     "BINS",
     "CELLS",
+    "EDGE_CELL",
     "FIRST_BIN",
     "INTENSITIES",
     "RADII",
@@ -23,6 +24,7 @@ __all__ = [
     "STRUCTURE_BINS",
     "Counts",
     "Limits",
+    "count_squares",
     "find_activity",
     "make_limits",
 ]
@@ -41,9 +43,14 @@ ACTIVITIES = 7
 LUMA_FACTOR = 8.0
 COLOUR_FACTOR = 12.0
 
-# ... and never below this share of the data range: 3 levels, 6 for colour.
-LUMA_FLOOR = 0.012
-COLOUR_FLOOR = 0.024
+# ... and never below a floor, which is twice as high for colour: twice the noise of single pixels, three times the step
+# from one possible value to the next, or this share of the data range, whichever is most ...
+NOISE_FLOOR = 2.0
+STEP_FLOOR = 3.0
+LEAST_FLOOR = 0.001
+
+# ... but no more than this share of it: 3 levels. In 8 bits it is always that much.
+MOST_FLOOR = 0.012
 
 # A difference (1 - SSIM) counts where it is so many times what nine tenths of the pixels of like activity have, and not
 # below the floor: at 1 nothing of the structure is left. It finds what a pixel's tolerance forgives: fine hatching, say.
@@ -62,11 +69,16 @@ FEWEST = 400
 # everything of one intensity changed.
 LARGEST_RATIO = 3.0
 
-# An edge is strong where both images span this share of the data range in 3 x 3 pixels. If more than that share
-# of the strong edges leaves a residual as large, edges are displaced, and the tolerance is 3 pixels instead of 1.
+# An edge is strong where both images span this share of the data range in 3 x 3 pixels. In squares of so many pixels,
+# with so many on strong edges at least, edges are displaced if this share of them leaves a residual as large. If they
+# are so in that share of the squares, it is no change here or there, and the tolerance is 3 pixels instead of 1; not so
+# if that share of the squares is the same to the bit, as in renders: what moved among these is a change.
 STRONG_EDGE = 0.2
-DISPLACED_SHARE = 0.002
-FEWEST_EDGES = 200
+EDGE_CELL = 64
+FEWEST_EDGES = 50
+DISPLACED_EDGES = 0.005
+DISPLACED_SQUARES = 0.08
+SAME_SQUARES = 0.4
 RADII = (1, 3)
 
 # Bins of a histogram: 16 to an octave, from 2^-12 levels.
@@ -87,7 +99,7 @@ class Counts(NamedTuple):
     structure: NDArray[np.int64]
     """(activities, 64): histogram of the difference, 32 bins to 1."""
     edges: NDArray[np.int64]
-    """(2,): pixels on strong edges of luma, and those of them with a large residual."""
+    """(3,): squares with strong edges of luma, those of them where edges are displaced, those with all the same."""
 
     def __add__(self, other: Any) -> Counts:
         """Return the counts of both."""
@@ -107,27 +119,40 @@ class Limits(NamedTuple):
     """Standard deviation of after - before of a pixel, in units of the data."""
 
 
-def make_limits(counts: Counts, radius: int, data_range: float) -> Limits | None:
-    """Return the limits that the counts of a pair give; None if edges are displaced by more than `radius`."""
-    strong, displaced = counts.edges
-    if radius < RADII[-1] and strong >= FEWEST_EDGES and displaced > DISPLACED_SHARE * strong:
+def make_limits(counts: Counts, radius: int, data_range: float, quantum: float) -> Limits | None:
+    """Return the limits that the counts of a pair give; None if edges are displaced by more than `radius`.
+
+    `quantum` is the step from one possible intensity to the next: 1 for whole numbers, else 0.
+    """
+    squares, displaced, same = counts.edges
+    if radius < RADII[-1] and displaced > DISPLACED_SQUARES * squares and same < SAME_SQUARES * squares:
         return None
+    noise = _measure_spread(counts.noise[0, 0, 2].sum((0, 1)))
+    lowest = max(NOISE_FLOOR * noise, 255 * STEP_FLOOR * quantum / data_range, 255 * LEAST_FLOOR)
     levels = np.empty((*counts.noise.shape[:2], ACTIVITIES, INTENSITIES), np.float32)
     for channel, of_channel in enumerate(counts.noise):
         factor = COLOUR_FACTOR if channel else LUMA_FACTOR
-        floor = 255 * (COLOUR_FLOOR if channel else LUMA_FLOOR)
+        floor = min(lowest, 255 * MOST_FLOOR) * (2 if channel else 1)
         white = _fill_gaps(of_channel[min(channel, 1), 2], lambda grain, _: _median_deviation(grain))
         for cell, (differences, residuals, _) in enumerate(of_channel):
-            noise = _measure_noise(differences, residuals, floor / 6)
+            found = _measure_noise(differences, residuals, floor / 6)
             # Each size of cell halves white noise, and 3 x 3 cells have a third of it
             most = np.maximum(_most_explained(channel, cell), factor * white / 3 / 2.0 ** (cell - min(channel, 1)))
-            levels[channel, cell] = np.maximum(np.minimum(factor * noise, most), floor)
-    return Limits(
-        radius,
-        levels,
-        _limit_structure(counts.structure),
-        _measure_spread(counts.noise[0, 0, 2].sum((0, 1))) * data_range / 255,
-    )
+            levels[channel, cell] = np.maximum(np.minimum(factor * found, most), floor)
+    return Limits(radius, levels, _limit_structure(counts.structure), noise * data_range / 255)
+
+
+def count_squares(
+    strong: NDArray[np.int64], displaced: NDArray[np.int64], other: NDArray[np.int64]
+) -> tuple[int, int, int]:
+    """Return how many squares have strong edges, in how many of these they are displaced, in how many all the same.
+
+    `strong`, `displaced` and `other` are the pixels of each square on strong edges, those of them with a large
+    residual, and those that differ at all.
+    """
+    counted = strong >= FEWEST_EDGES
+    moved = counted & (displaced > DISPLACED_EDGES * strong)
+    return int(counted.sum()), int(moved.sum()), int((counted & (other == 0)).sum())
 
 
 def _limit_structure(histograms: NDArray[np.int64]) -> NDArray[np.float32]:

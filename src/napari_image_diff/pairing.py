@@ -168,7 +168,7 @@ def _with_planes(pair: Pair, before: NDArray[Any], after: NDArray[Any], *colours
     """Return a pair of other planes, floats, with the data range of `pair`."""
     center = preparation.find_center(before, after, pair.data_range)
     before, after, *colours_read = (read_only(plane) for plane in (before, after, *colours))
-    return Pair(before, after, pair.data_range, center, tuple(colours_read))
+    return Pair(before, after, pair.data_range, center, pair.quantum, tuple(colours_read))
 
 
 class Alone(NamedTuple):

@@ -83,7 +83,7 @@ def make_gray(
     before, after = (read_only(plane) for plane in ready)
     needs_center = before.dtype.kind == "f" or settings.window == "gaussian"
     center = preparation.find_center(before, after, data_range) if needs_center else 0.0
-    return Pair(before, after, data_range, center)
+    return Pair(before, after, data_range, center, preparation.find_quantum(before, after))
 
 
 def _make_luma(

@@ -19,6 +19,7 @@ __all__ = [
     "common_dtype",
     "count_keys",
     "find_center",
+    "find_quantum",
     "full_scale",
     "measure_extent",
     "merge_extents",
@@ -74,6 +75,8 @@ class Pair(NamedTuple):
     """SSIM's L."""
     center: float
     """A value near the middle of the data, the same for whole numbers of any dtype."""
+    quantum: float = 0.0
+    """The step from one possible intensity to the next: 1 for whole numbers, of any dtype, else 0."""
     colours: tuple[NDArray[Any], ...] = ()
     """Both images in colour, (H, W, 3), or 4 where transparency is compared too, of one dtype; empty for gray ones."""
 
@@ -291,6 +294,16 @@ def find_center(before: NDArray[Any], after: NDArray[Any], data_range: float) ->
         return 0.0
     grain = 2.0 ** math.floor(math.log2(data_range))
     return float(grain * np.round(np.median(values) / grain))
+
+
+def find_quantum(before: NDArray[Any], after: NDArray[Any]) -> float:
+    """Return 1 if the pixels of a grid are whole numbers (or not finite), else 0."""
+    for plane in (before, after):
+        steps = [max(1, size // 64) for size in plane.shape]
+        values = plane[:: steps[0], :: steps[1]]
+        if plane.dtype.kind == "f" and not np.array_equal(values, np.rint(values), equal_nan=True):
+            return 0.0
+    return 1.0
 
 
 def order_keys(plane: NDArray[Any]) -> NDArray[Any]:
