@@ -35,9 +35,8 @@ class Comparison:
         Mean SSIM, -1 to 1, over the pixels at least half a window away from the border; 1 = same.
     difference : (H, W) float32
         1 - SSIM at each pixel: 0 = same, 2 = opposite, NaN = not valid.
-    evidence : (H, W) float32 or None
-        How far a pixel exceeds what noise and edges explain, 1 = the limit, NaN = not valid; None unless the threshold
-        is "auto".
+    measured : (H, W) float32 or None
+        Evidence, kept for another threshold, too.
     threshold : float
         A pixel differs where ``difference > threshold``, or ``evidence > threshold`` if there is evidence.
     labels : (H, W) int32
@@ -71,7 +70,7 @@ class Comparison:
 
     score: float
     difference: NDArray[np.float32]
-    evidence: NDArray[np.float32] | None
+    measured: NDArray[np.float32] | None
     threshold: float
     labels: NDArray[np.int32]
     regions: pd.DataFrame
@@ -81,6 +80,14 @@ class Comparison:
     pair: Pair
     histogram: NDArray[np.int64]
     limits: Limits | None
+
+    @property
+    def evidence(self) -> NDArray[np.float32] | None:
+        """(H, W) float32: how far a pixel exceeds what noise and edges explain, 1 = the limit, NaN = not valid.
+
+        None unless the threshold is "auto".
+        """
+        return self.measured if self.resolved["threshold_rule"] == "auto" else None
 
     @property
     def changed(self) -> bool:
@@ -182,11 +189,11 @@ class Comparison:
         )
         shape = self.difference.shape
         steps = sweeps.count_fast_steps(shape)
-        if settings.threshold == "auto" and self.evidence is None:
+        if settings.threshold == "auto" and self.measured is None:
             steps += detection.count_steps(shape)
         step = tiles.stepper(progress, steps)
         found = sweeps.Map(self.difference, self.score, self.histogram)
-        return _cut(found, _Evidence(self.evidence, self.limits), self.pair, settings, self.resolved, step)
+        return _cut(found, _Evidence(self.measured, self.limits), self.pair, settings, self.resolved, step)
 
 
 class _Evidence(NamedTuple):
@@ -276,8 +283,11 @@ def compare(
         "sizes": {"before": images[0].data.shape[:2], "after": images[1].data.shape[:2]},
         "versions": dict(_versions()),
     }
-    own = _Evidence(_measure_own(evidence, pair)) if evidence is not None else _Evidence()
-    return _cut(found, own, pair, asked, resolved, step)
+    measured = _Evidence()
+    if evidence is not None:
+        measured = _Evidence(_measure_own(evidence, pair))
+        step(detection.count_steps(shape))
+    return _cut(found, measured, pair, asked, resolved, step)
 
 
 def _measure_own(evidence: Callable[[NDArray[Any], NDArray[Any]], ArrayLike], pair: Pair) -> NDArray[np.float32]:
@@ -300,29 +310,31 @@ def _cut(
     """Do the fast half: from the maps to the regions."""
     rule = settings.threshold if isinstance(settings.threshold, str) else "number"
     level = threshold.otsu_level(found.histogram) if rule == "otsu" else None
-    alone = pairing.find_alone(resolved["sizes"]) if settings.size == "pad" else []
+    alone = pairing.find_alone(resolved["sizes"]) if settings.size == "pad" else {}
     if rule == "auto":
         if measured.found is None:
             measured = _measure_evidence(found, pair, resolved, step)
-        evidence, limits = measured
-        assert evidence is not None
+        limits = measured.limits
+        assert measured.found is not None
         # What float32 has, so that all stages cut at the same value
         cut = float(np.float32(1 / settings.sensitivity))
         radius = limits.radius if limits is not None else 1
-        changes = detection.find_changes(_with_alone(evidence, alone), cut, settings.min_area, pair, radius, step)
-        labels, regions = sweeps.paint_regions(changes.found, found.difference, evidence, pair, step)
-        _tell_kinds(regions, labels, pair, limits, alone)
+        changes = detection.find_changes(measured.found, cut, settings.min_area, pair, radius, step)
+        labels, regions = sweeps.paint_regions(changes.found, found.difference, measured.found, pair, step)
+        _tell_kinds(regions, labels, pair, limits)
         forgiven = changes.forgiven
         if limits is not None:
             resolved = {**resolved, "noise": limits.noise, "edge_tolerance": limits.radius}
     else:
-        evidence, limits, forgiven = None, measured.limits, np.empty((0, 4), np.int64)
+        limits, forgiven = measured.limits, np.empty((0, 4), np.int64)
         cut = threshold.threshold_of_level(level) if level is not None else float(settings.threshold)
-        labels, regions = sweeps.label_regions(_with_alone(found.difference, alone), cut, settings.min_area, pair, step)
+        labels, regions = sweeps.label_regions(found.difference, cut, settings.min_area, pair, step)
+    if alone:
+        regions = _add_alone(labels, regions, alone)
     return Comparison(
         score=found.score,
         difference=found.difference,
-        evidence=evidence,
+        measured=measured.found,
         threshold=cut,
         labels=labels,
         regions=regions,
@@ -344,19 +356,27 @@ def _measure_evidence(found: sweeps.Map, pair: Pair, resolved: dict[str, Any], s
     return _Evidence(detection.measure_evidence(pair, found.difference, limits, step), limits)
 
 
-def _with_alone(cut: NDArray[np.float32], alone: list[pairing.Alone]) -> NDArray[np.float32]:
-    """Return the map that is cut, with what only one image has marked as changed."""
-    if not alone:
-        return cut
-    marked = cut.copy()
-    for part in alone:
-        marked[part.rows, part.columns] = np.inf
-    return marked
+def _add_alone(
+    labels: NDArray[np.int32], regions: pd.DataFrame, alone: Mapping[str, list[tuple[slice, slice]]]
+) -> pd.DataFrame:
+    """Add what only one image has to labels and table, as regions after the others."""
+    import pandas as pd
+
+    for name, parts in alone.items():
+        mask = np.zeros(labels.shape, np.float32)
+        for part in parts:
+            mask[part] = 1
+            labels[part] = len(regions) + 1
+        found = sweeps.find_regions(mask, 0.5, min_area=-1)[1].drop(columns=["difference_mean", "difference_max"])
+        other = "after" if name == "before" else "before"
+        found = found.assign(label=len(regions) + 1, kind=f"only in {name}", reason=f"{other} does not reach as far")
+        if "partner" in regions:
+            found["partner"] = 0
+        regions = pd.concat([regions, found], ignore_index=True)
+    return regions
 
 
-def _tell_kinds(
-    regions: pd.DataFrame, labels: NDArray[np.int32], pair: Pair, limits: Limits | None, alone: list[pairing.Alone]
-) -> None:
+def _tell_kinds(regions: pd.DataFrame, labels: NDArray[np.int32], pair: Pair, limits: Limits | None) -> None:
     """Add to the table what kind of change each region is."""
     boxes = regions[["min_row", "min_col", "max_row", "max_col"]].to_numpy(np.int64)
     before, after = (_flatten(image, pair.data_range) for image in pair.colours or (pair.before, pair.after))
@@ -365,13 +385,6 @@ def _tell_kinds(
     regions["kind"], regions["reason"] = list(found.kind), list(found.reason)
     regions["moved_rows"], regions["moved_cols"] = found.shift.T
     regions["partner"] = found.partner
-    for part in alone:
-        labels_in = np.unique(labels[part.rows, part.columns])
-        other = "after" if part.name == "before" else "before"
-        regions.loc[labels_in[labels_in > 0] - 1, ["kind", "reason"]] = (
-            f"only in {part.name}",
-            f"{other} does not reach as far",
-        )
 
 
 def _flatten(image: NDArray[Any], data_range: float) -> NDArray[Any]:

@@ -84,14 +84,15 @@ class Source(NamedTuple):
 def sample_tiles(shape: tuple[int, int]) -> list[tuple[int, int, int, int]]:
     """Return the tiles (top, left, bottom, right) that noise is measured on: all, or some spread over a large image."""
     height, width = shape
-    rows, columns = -(-height // SAMPLE), -(-width // SAMPLE)
-    wanted = SAMPLED_PIXELS / (SAMPLE * SAMPLE)
-    if height * width > SAMPLED_PIXELS:
+    if height * width <= SAMPLED_PIXELS:
+        rows, columns = -(-height // SAMPLE), -(-width // SAMPLE)
+        rows_taken, columns_taken = rows, columns
+    else:
+        rows, columns = max(1, height // SAMPLE), max(1, width // SAMPLE)
+        wanted = SAMPLED_PIXELS / (SAMPLE * SAMPLE)
         share = (rows * columns / wanted) ** 0.5
         rows_taken = min(rows, max(1, round(rows / share), round(wanted / columns)))
         columns_taken = min(columns, max(1, round(wanted / rows_taken)))
-    else:
-        rows_taken, columns_taken = rows, columns
     tops = [(2 * i + 1) * rows // (2 * rows_taken) * SAMPLE for i in range(rows_taken)]
     lefts = [(2 * i + 1) * columns // (2 * columns_taken) * SAMPLE for i in range(columns_taken)]
     return [(top, left, min(top + SAMPLE, height), min(left + SAMPLE, width)) for top in tops for left in lefts]

@@ -37,7 +37,7 @@ def fit_light(before: NDArray[Any], after: NDArray[Any], data_range: float) -> L
     Parameters
     ----------
     before, after : (H, W) arrays of one shape
-        What is not finite, or at either end of the range of integers (clipped), is left out.
+        What is not finite, or clipped at either end of the data range, is left out.
     data_range : float
         Span of the intensities.
 
@@ -53,7 +53,7 @@ def fit_light(before: NDArray[Any], after: NDArray[Any], data_range: float) -> L
     until they are the same; it begins at the fit that takes the percentiles 5 and 95 of one image to those of the
     other.
     """
-    x, y = _sample(before, after)
+    x, y = _sample(before, after, data_range)
     if not x.size:
         return Light(1.0, 0.0)
     low, high = np.percentile(x, (5, 95))
@@ -73,15 +73,22 @@ def fit_light(before: NDArray[Any], after: NDArray[Any], data_range: float) -> L
     return Light(float(gain), float(offset))
 
 
-def _sample(before: NDArray[Any], after: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _sample(
+    before: NDArray[Any], after: NDArray[Any], data_range: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the pixels of both images on a grid that count."""
     step = max(1, math.ceil((before.size / SAMPLES) ** 0.5))
     found = [plane[::step, ::step].astype(np.float64).ravel() for plane in (before, after)]
     counts = np.isfinite(found[0]) & np.isfinite(found[1])
-    if before.dtype.kind == "u":
+    if all(_is_clipped_at_ends(plane, data_range) for plane in (before, after)):
         for values in found:
-            counts &= (values > 0) & (values < np.iinfo(before.dtype).max)
+            counts &= (values > 0) & (values < data_range)
     return found[0][counts], found[1][counts]
+
+
+def _is_clipped_at_ends(plane: NDArray[Any], data_range: float) -> bool:
+    """Return whether values lie between 0 and the data range, so that what is there may have been beyond."""
+    return bool(np.nanmin(plane) >= 0 and np.nanmax(plane) <= data_range)
 
 
 def _fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
@@ -97,11 +104,13 @@ def _fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, fl
 def undo_light(before: NDArray[Any], after: NDArray[Any], light: Light, data_range: float) -> NDArray[Any]:
     """Return `after`, of any shape, with gain and offset undone: float32, or float64 for wide types.
 
-    Where `after` is clipped at an end of the range, 0 or `data_range`, and `before` is where such pixels come from, it
+    Where `after` is clipped at an end of its range, 0 or `data_range`, and `before` is where such pixels come from, it
     is given the value of `before`: what was lost there cannot be held against it.
     """
     kind = np.result_type(after.dtype, np.float32)
     found: NDArray[Any] = ((after.astype(np.float64) - light.offset) / light.gain).astype(kind)
+    if not _is_clipped_at_ends(after, data_range):
+        return found
     clipped = ((after >= data_range) & (found <= before)) | ((after <= 0) & (found >= before))
     np.copyto(found, before, where=clipped, casting="same_kind")
     return found

@@ -43,17 +43,19 @@ ACTIVITIES = 7
 LUMA_FACTOR = 8.0
 COLOUR_FACTOR = 12.0
 
-# ... and never below a floor, which is twice as high for colour: twice the noise of single pixels, three times the step
-# from one possible value to the next, or this share of the data range, whichever is most ...
+# ... and never below a floor: twice the noise of single pixels, three times the step from one possible value to the
+# next, or this share of the data range, whichever is most ...
 NOISE_FLOOR = 2.0
 STEP_FLOOR = 3.0
 LEAST_FLOOR = 0.001
 
-# ... but no more than this share of it: 3 levels. In 8 bits it is always that much.
+# ... but no more than this share of it: 3 levels. In 8 bits it is always that much. For colour, whose channels are
+# differences of two and span twice as much, it is so many times as high.
 MOST_FLOOR = 0.012
+COLOUR_FLOOR = 2.7
 
 # A difference (1 - SSIM) counts where it is so many times what nine tenths of the pixels of like activity have, and not
-# below the floor: at 1 nothing of the structure is left. It finds what a pixel's tolerance forgives: fine hatching, say.
+# below the floor: at 1 nothing of the structure is left. It finds what a tolerance of a pixel forgives: fine hatching.
 STRUCTURE_FACTOR = 4.0
 STRUCTURE_FLOOR = 0.95
 STRUCTURE_BINS = 32
@@ -132,7 +134,7 @@ def make_limits(counts: Counts, radius: int, data_range: float, quantum: float) 
     levels = np.empty((*counts.noise.shape[:2], ACTIVITIES, INTENSITIES), np.float32)
     for channel, of_channel in enumerate(counts.noise):
         factor = COLOUR_FACTOR if channel else LUMA_FACTOR
-        floor = min(lowest, 255 * MOST_FLOOR) * (2 if channel else 1)
+        floor = min(lowest, 255 * MOST_FLOOR) * (COLOUR_FLOOR if channel else 1)
         white = _fill_gaps(of_channel[min(channel, 1), 2], lambda grain, _: _median_deviation(grain))
         for cell, (differences, residuals, _) in enumerate(of_channel):
             found = _measure_noise(differences, residuals, floor / 6)

@@ -13,7 +13,7 @@ from .planes import fold_sides, make_colours, make_gray, read_only
 from .preparation import Pair, Plane
 from .settings import Settings
 
-__all__ = ["Alone", "Found", "find_alone", "find_grid", "make_pair"]
+__all__ = ["Found", "find_alone", "find_grid", "make_pair"]
 
 
 class Found(NamedTuple):
@@ -171,20 +171,14 @@ def _with_planes(pair: Pair, before: NDArray[Any], after: NDArray[Any], *colours
     return Pair(before, after, pair.data_range, center, pair.quantum, tuple(colours_read))
 
 
-class Alone(NamedTuple):
-    """A part of the grid that only one of two images has."""
-
-    rows: slice
-    columns: slice
-    name: str
-    """"before" or "after"."""
-
-
-def find_alone(sizes: Mapping[str, tuple[int, int]]) -> list[Alone]:
-    """Return the parts that only one of two images of these sizes (rows, columns) has."""
+def find_alone(sizes: Mapping[str, tuple[int, int]]) -> dict[str, list[tuple[slice, slice]]]:
+    """Return the parts (rows, columns) that only one of two images of these sizes has, by its name."""
     rows, columns = (min(size[axis] for size in sizes.values()) for axis in range(2))
-    found = []
+    found = {}
     for name, size in sizes.items():
-        found.append(Alone(slice(rows, size[0]), slice(0, size[1]), name))
-        found.append(Alone(slice(0, min(rows, size[0])), slice(columns, size[1]), name))
-    return [part for part in found if part.rows.start < part.rows.stop and part.columns.start < part.columns.stop]
+        below = (slice(rows, size[0]), slice(0, size[1]))
+        beside = (slice(0, min(rows, size[0])), slice(columns, size[1]))
+        parts = [part for part in (below, beside) if all(side.start < side.stop for side in part)]
+        if parts:
+            found[name] = parts
+    return found
