@@ -25,6 +25,7 @@ from .noise import (
     EDGE_CELL,
     FIRST_BIN,
     INTENSITIES,
+    MOST_FLOOR,
     STRONG_EDGE,
     STRUCTURE_BINS,
     Counts,
@@ -140,11 +141,20 @@ def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: 
         if limits.radius == 1:
             difference = source.difference[first : tile[2], tile[1] : tile[3]]
             structure = _spread(limits.structure[activity], rim, (tile[2] - tile[0], part.shape[1]))
-            np.fmax(part, difference / structure[first - tile[0] :], out=part)
+            np.fmax(part, difference / structure[first - tile[0] :], out=part, where=_take_part(*luma)[inner])
         if valid.size:
             part[~valid[inner]] = np.nan
     if limits.radius > 1:
         _forget_rim(evidence, top, bottom, limits.radius)
+
+
+def _take_part(before: Plane, after: Plane) -> NDArray[np.bool_]:
+    """Return which pixels themselves changed by half as much as any near: SSIM is low all around a change, too."""
+    import cv2
+
+    change = np.abs(after - before)
+    near: Plane = cv2.dilate(change, np.ones((7, 7), np.uint8))
+    return (change > 255 * MOST_FLOOR) & (2 * change >= near)
 
 
 def _is_same(source: Source, tile: tuple[int, int, int, int], rim: int) -> bool:

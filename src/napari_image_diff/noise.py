@@ -19,6 +19,7 @@ __all__ = [
     "EDGE_CELL",
     "FIRST_BIN",
     "INTENSITIES",
+    "MOST_FLOOR",
     "RADII",
     "STRONG_EDGE",
     "STRUCTURE_BINS",
@@ -43,11 +44,11 @@ ACTIVITIES = 7
 LUMA_FACTOR = 8.0
 COLOUR_FACTOR = 12.0
 
-# ... and never below a floor: twice the noise of single pixels, three times the step from one possible value to the
-# next, or this share of the data range, whichever is most ...
-NOISE_FLOOR = 2.0
+# ... and never below a floor: four times the noise of single pixels, three times the step from one possible value to
+# the next, or this share of the data range, whichever is most ...
+NOISE_FLOOR = 4.0
 STEP_FLOOR = 3.0
-LEAST_FLOOR = 0.001
+LEAST_FLOOR = 0.004
 
 # ... but no more than this share of it: 3 levels. In 8 bits it is always that much. For colour, whose channels are
 # differences of two and span twice as much, it is so many times as high.
@@ -60,8 +61,8 @@ STRUCTURE_FACTOR = 4.0
 STRUCTURE_FLOOR = 0.95
 STRUCTURE_BINS = 32
 
-# The tail of noise is at most so many times what its median tells, and a sixth of the floor, and a sixteenth of the
-# activity.
+# The tail of noise is at most so many times what its median tells, and a sixth of the highest floor, and a sixteenth of
+# the activity.
 HEAVIEST_TAIL = 3.0
 
 # Cells of fewer pixels are not measured: they take the noise of the nearest.
@@ -134,10 +135,11 @@ def make_limits(counts: Counts, radius: int, data_range: float, quantum: float) 
     levels = np.empty((*counts.noise.shape[:2], ACTIVITIES, INTENSITIES), np.float32)
     for channel, of_channel in enumerate(counts.noise):
         factor = COLOUR_FACTOR if channel else LUMA_FACTOR
-        floor = min(lowest, 255 * MOST_FLOOR) * (COLOUR_FLOOR if channel else 1)
+        times = COLOUR_FLOOR if channel else 1.0
+        floor = min(lowest, 255 * MOST_FLOOR) * times
         white = _fill_gaps(of_channel[min(channel, 1), 2], lambda grain, _: _median_deviation(grain))
         for cell, (differences, residuals, _) in enumerate(of_channel):
-            found = _measure_noise(differences, residuals, floor / 6)
+            found = _measure_noise(differences, residuals, 255 * MOST_FLOOR * times / 6)
             # Each size of cell halves white noise, and 3 x 3 cells have a third of it
             most = np.maximum(_most_explained(channel, cell), factor * white / 3 / 2.0 ** (cell - min(channel, 1)))
             levels[channel, cell] = np.maximum(np.minimum(factor * found, most), floor)
