@@ -1,7 +1,8 @@
 # make run    napari with a sample pair, the widget docked and the comparison done (without a display: its picture)
 # make test   everything that is checked, on a machine as it comes
 # make lowest the tests with the oldest dependencies that pyproject.toml allows
-# make bench  the figures of the README
+# make bench  the figures of the README on speed
+# make bench-detection  those on what is found, and of docs/detection.md
 # make clean  remove what the others made
 
 SHELL := bash
@@ -9,7 +10,7 @@ BIN := .venv/bin
 # the tests open real windows: on Linux in a screen of their own, not on yours
 SCREEN := $(if $(filter Linux,$(shell uname -s)),xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24")
 
-.PHONY: run test lowest bench clean
+.PHONY: run test lowest bench bench-detection clean
 
 run:
 	tools/bootstrap.sh
@@ -37,6 +38,11 @@ bench:
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python benchmarks/engine.py $(ARGS)
 	$(SCREEN) $(BIN)/python benchmarks/gui.py
+
+bench-detection:
+	tools/bootstrap.sh --headless
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python benchmarks/detection.py $(ARGS)
 
 clean:
 	rm -rf .venv .venv-lowest build dist screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis

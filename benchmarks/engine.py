@@ -24,7 +24,7 @@ import numpy as np
 import peers
 import pictures
 
-from napari_image_diff import compare, ssim_map
+from napari_image_diff import Settings, compare, ssim_map
 
 PROBE = Path(__file__).with_name("probe.py")
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -87,12 +87,12 @@ def measure_one_pass(bench: Bench) -> Row:
 def measure_recipe(bench: Bench) -> Row:
     """Whole comparison, in colour, against the recipe."""
     pair = bench.before, bench.after
-    return faster(*alternate(lambda: compare(*pair), lambda: peers.recipe(*pair), bench.rounds), 40)
+    return faster(*alternate(lambda: compare(*pair, Settings.classic()), lambda: peers.recipe(*pair), bench.rounds), 40)
 
 
 def measure_rethreshold(bench: Bench) -> Row:
     """Rethresholding against OpenCV's threshold and contours on the same map in 8 bits."""
-    comparison = compare(bench.before, bench.after)
+    comparison = compare(bench.before, bench.after, Settings.classic())
     levels = (np.clip(1 - comparison.difference, 0, 1) * 255).astype(np.uint8)
     return at_most(*alternate(comparison.rethreshold, lambda: peers.threshold_and_contours(levels)), 3)
 

@@ -17,7 +17,8 @@ from napari.layers import Layer
 from numpy.typing import NDArray
 from qtpy.QtCore import QEventLoop, QTimer
 
-from napari_image_diff.layers import LayerData, comparison_of, layers_of, place, results_of
+from napari_image_diff.layers import layers_of
+from napari_image_diff.placing import LayerData, comparison_of, place, results_of
 from napari_image_diff.widget import ComparisonWidget
 from napari_image_diff.widget.running import Run
 
@@ -130,14 +131,14 @@ def measure_placing(viewer: Any) -> tuple[float, float, float, float]:
 
 
 def measure_drag(viewer: Any, dock: ComparisonWidget) -> float:
-    """Return how often a second the labels are updated and drawn while the threshold is dragged."""
+    """Return how often a second the labels are updated and drawn while the sensitivity is dragged."""
     slider = dock.panel.controls.slider
-    labels = results_of(viewer, viewer.layers["before"], viewer.layers["after"])["labels"]
+    labels = results_of(viewer, viewer.layers["before"], viewer.layers["after"])["filled mask"]
     updates: list[float] = []
     labels.events.data.connect(lambda: updates.append(time.perf_counter()))
-    moves = iter(np.linspace(0.2, 0.8, int(DRAG_SECONDS * 60)))
+    moves = iter(np.linspace(-0.3, 0.3, int(DRAG_SECONDS * 60)))
     timer = QTimer()
-    timer.timeout.connect(lambda: slider.setValue(next(moves, 0.8)))
+    timer.timeout.connect(lambda: slider.setValue(next(moves, 0.3)))
     slider.setSliderDown(True)
     begin = time.perf_counter()
     timer.start(16)

@@ -23,6 +23,13 @@ def images() -> Images:
     return before, after
 
 
+def choose_preset(dock: Any, preset: str) -> None:
+    """Choose a preset as a person does."""
+    presets = dock.panel.presets
+    presets.setCurrentText(preset)
+    presets.activated.emit(presets.currentIndex())
+
+
 class Gate:
     """Holds comparisons up until it is opened; they go on reporting progress, so they can be cancelled."""
 
@@ -82,10 +89,11 @@ def open_dock(qtbot: Any, make_napari_viewer_proxy: Any, images: Images) -> Iter
 
 @pytest.fixture
 def compared(qtbot: Any, open_dock: Callable[..., Any]) -> Callable[..., Any]:
-    """Open a dock and press Compare in it."""
+    """Open a dock and press Compare in it, with the settings of a preset."""
 
-    def compared(**kwargs: Any) -> Any:
+    def compared(preset: str = "Detect", **kwargs: Any) -> Any:
         viewer, dock = open_dock(**kwargs)
+        choose_preset(dock, preset)
         dock.panel.compare_button.click()
         qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
         return viewer, dock

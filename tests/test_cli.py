@@ -26,6 +26,8 @@ AFTER = BEFORE.copy()
 AFTER[20:40, 30:55] = (250, 10, 10)
 PICTURES = ["after.png", "before.png", "difference.png", "filled_after.png", "mask.png"]
 
+CLASSIC = ("--threshold", "otsu", "--min-area", "40", "--align", "none", "--alpha", "drop")
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -61,8 +63,8 @@ def test_same_exits_with_0(run: Run, pair: tuple[Path, Path]) -> None:
     code, out, err = run(pair[0], pair[0])
     assert (code, err) == (0, "")
     assert out.splitlines()[0].startswith("score 1.0000, identical")
-    assert out.splitlines()[1] == "score: 1.0"
-    assert out.splitlines()[3] == "regions: 0"
+    assert out.splitlines()[1:3] == ["verdict: identical", "score: 1.0"]
+    assert out.splitlines()[4] == "regions: 0"
 
 
 def test_different_exits_with_1_and_prints_score_threshold_and_regions(run: Run, pair: tuple[Path, Path]) -> None:
@@ -71,9 +73,16 @@ def test_different_exits_with_1_and_prints_score_threshold_and_regions(run: Run,
     lines = out.splitlines()
     assert (code, err) == (1, "")
     assert lines[0] == expected.summary
-    assert lines[1:4] == [f"score: {expected.score}", f"threshold: {expected.threshold} (otsu)", "regions: 1"]
-    assert lines[4].split() == list(expected.regions.columns)
-    assert lines[5].split()[:5] == [str(value) for value in expected.regions.iloc[0, :5].astype(int)]
+    assert lines[1:5] == [
+        "verdict: different",
+        f"score: {expected.score}",
+        f"threshold: {expected.threshold} (auto)",
+        "regions: 1",
+    ]
+    assert lines[5].split() == list(expected.regions.columns)
+    assert {"kind", "reason"} <= set(lines[5].split())
+    assert lines[6].split()[:5] == [str(value) for value in expected.regions.iloc[0, :5].astype(int)]
+    assert f" {expected.regions.loc[0, 'kind']} " in lines[6]
 
 
 def test_first_and_second_as_in_the_tutorial(run: Run, pair: tuple[Path, Path]) -> None:
@@ -85,7 +94,7 @@ def test_first_and_second_as_in_the_tutorial(run: Run, pair: tuple[Path, Path]) 
 def test_settings_are_options(run: Run, pair: tuple[Path, Path]) -> None:
     _, out, _ = run(*pair, "--threshold", 0.25, "--min-area", -1, "--window", "gaussian", "--no-use-sample-covariance")
     expected = compare(BEFORE, AFTER, Settings.wang2004(threshold=0.25, min_area=-1))
-    assert out.splitlines()[1:4] == [
+    assert out.splitlines()[2:5] == [
         f"score: {expected.score}",
         "threshold: 0.25 (number)",
         f"regions: {len(expected.regions)}",
@@ -103,7 +112,7 @@ def test_help_names_every_setting_with_its_default(capsys: pytest.CaptureFixture
 
 def test_pictures_are_those_of_the_recipe(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
     folder = tmp_path / "made" / "here"
-    assert run(*pair, "--out", folder)[0] == 1
+    assert run(*pair, "--out", folder, *CLASSIC)[0] == 1
     assert sorted(path.name for path in folder.iterdir()) == PICTURES
     gray_before, gray_after = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (BEFORE, AFTER))
     recipe = run_recipe(gray_before, gray_after, data_range=255)
@@ -127,6 +136,38 @@ def test_the_difference_is_bright_where_the_images_differ(run: Run, pair: tuple[
     picture = iio.imread(tmp_path / "pictures" / "difference.png")
     difference = compare(BEFORE, AFTER).difference.astype(np.float64)
     np.testing.assert_array_equal(picture[:, :, 0], (difference.clip(0, 1) * 255).astype(np.uint8))
+
+
+def test_nothing_beyond_noise_exits_with_0(run: Run, tmp_path: Path) -> None:
+    noise = np.random.default_rng(3).normal(0, 2, (2, 200, 300))
+    paths = [tmp_path / "one.png", tmp_path / "two.png"]
+    for path, image in zip(paths, np.round(100 + noise).astype(np.uint8), strict=True):
+        iio.imwrite(path, image)
+    code, out, _ = run(*paths)
+    assert (code, out.splitlines()[1]) == (0, "verdict: no difference beyond noise")
+
+
+def test_pictures_show_after_where_it_was_found_to_lie(run: Run, tmp_path: Path) -> None:
+    scene = cv2.GaussianBlur(np.random.default_rng(4).integers(0, 255, (230, 330), dtype=np.uint8), (0, 0), 2)
+    scene = cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX)
+    paths = [tmp_path / "before.png", tmp_path / "after.png"]
+    for path, shift in zip(paths, (0, 6), strict=True):
+        iio.imwrite(path, scene[10 - shift : 210 - shift, 20:320])
+    code, out, _ = run(*paths, "--out", tmp_path / "pictures")
+    assert (code, "undone: shift of 6.00 rows" in out) == (0, True)
+    before, after = (iio.imread(tmp_path / "pictures" / path.name).astype(int) for path in paths)
+    assert np.abs(before - after)[:190].max() <= 1
+
+
+@pytest.mark.parametrize("size", ["overlap", "pad"])
+def test_images_of_different_size_are_compared_if_asked(run: Run, tmp_path: Path, size: str) -> None:
+    paths = [tmp_path / "before.png", tmp_path / "after.png"]
+    for path, rows in zip(paths, (60, 50), strict=True):
+        iio.imwrite(path, BEFORE[:rows])
+    code, out, _ = run(*paths, "--size", size, "--out", tmp_path / "pictures")
+    assert code == (size == "pad")
+    assert ("only in before" in out) == (size == "pad")
+    assert iio.imread(tmp_path / "pictures" / "mask.png").shape[0] == (60 if size == "pad" else 50)
 
 
 def test_pictures_of_16_bits_use_the_data_range(run: Run, tmp_path: Path) -> None:
@@ -213,7 +254,7 @@ def test_colour_of_16_bits_keeps_its_bits(run: Run, tmp_path: Path) -> None:
     paths = [tmp_path / "before.png", tmp_path / "after.png"]
     for path, image in zip(paths, deep, strict=True):
         cv2.imwrite(str(path), image[:, :, ::-1])
-    assert run(*paths)[1].splitlines()[1] == f"score: {compare(*deep).score}"
+    assert run(*paths)[1].splitlines()[2] == f"score: {compare(*deep).score}"
 
 
 def test_other_formats_need_neither_qt_nor_a_display(tmp_path: Path) -> None:

@@ -13,14 +13,9 @@ from napari.utils._proxies import PublicOnlyProxy
 
 import napari_image_diff.layers as rooms
 from napari_image_diff import Comparison, Settings, add_comparison, compare, layers_of
-from napari_image_diff.layers import (
-    comparison_of,
-    describe_transforms,
-    explain_mismatch,
-    is_result,
-    place,
-    results_of,
-)
+from napari_image_diff.geometry import describe_transforms, mask_of
+from napari_image_diff.layers import explain_mismatch
+from napari_image_diff.placing import comparison_of, is_result, place, results_of
 
 SQUARES = [(10, 12), (40, 20), (44, 70)]
 
@@ -299,7 +294,7 @@ def test_layers_left_out_belong_to_the_new_comparison_too(viewer: ViewerModel) -
     cut = add(viewer).rethreshold(1.99)
     difference = viewer.layers["diff map"].data
     before.translate = (3, 4)
-    place(viewer, cut, before, after, [layers_of(cut, before)[1]], add=False)
+    place(viewer, cut, before, after, [layers_of(cut, before)[1]], add=())
     assert comparison_of(viewer, before, after) is cut
     assert viewer.layers["diff map"].data is difference
     assert viewer.layers["diff map"].metadata["napari-image-diff"]["threshold"] == 1.99
@@ -372,6 +367,114 @@ def test_other_places_are_said() -> None:
     remark = describe_transforms(before, Image(GRAY, translate=(0, 5)))
     assert "scale, translate, units" in remark
     assert "pixel by pixel" in remark
+
+
+# ---------------------------------------------------------------- masks
+
+
+def add_square(viewer: ViewerModel, kind: str) -> Layer:
+    """Add a mask of half the resolution of "a", on the first of the squares that differ."""
+    if kind == "labels":
+        labels = np.zeros((40, 50), np.uint8)
+        labels[4:12, 4:15] = 5
+        return viewer.add_labels(labels, scale=(2, 2), translate=(0.5, 0.5))
+    return viewer.add_shapes([[[3.5, 3.5], [3.5, 14.5], [11.5, 14.5], [11.5, 3.5]]], scale=(2, 2), translate=(0.5, 0.5))
+
+
+@pytest.mark.parametrize("kind", ["labels", "shapes"])
+def test_what_lies_under_a_layer_is_ignored_or_alone_compared(viewer: ViewerModel, kind: str) -> None:
+    mask = add_square(viewer, kind)
+    for name, count in ("ignore", 2), ("inside", 1):
+        comparison = add(viewer, **{name: mask})
+        assert len(comparison.regions) == count
+        assert np.isnan(viewer.layers["diff map"].data[16, 20]) == (name == "ignore")
+        assert np.isnan(viewer.layers["diff map"].data[46, 26]) == (name == "inside")
+    pixels = np.zeros((80, 100), bool)
+    pixels[8:24, 8:30] = True
+    np.testing.assert_array_equal(
+        np.isnan(add(viewer, ignore=pixels).difference), np.isnan(add(viewer, ignore=mask).difference)
+    )
+
+
+@pytest.mark.parametrize("of_mask", PLACES)
+@pytest.mark.parametrize("of_before", PLACES)
+@pytest.mark.parametrize("kind", ["labels", "shapes"])
+def test_a_mask_lies_where_it_is_seen(kind: str, of_before: dict[str, Any], of_mask: dict[str, Any]) -> None:
+    of_before, of_mask = ({key: one[key] for key in one if key != "units"} for one in (of_before, of_mask))
+    before = Image(np.zeros((60, 70), np.uint8), **of_before)
+    data = np.zeros((30, 40), np.uint8)
+    data[5:20, 10:30] = 2
+    corners = [[[4.5, 9.5], [4.5, 29.5], [19.5, 29.5], [19.5, 9.5]]]
+    layer = Labels(data, **of_mask) if kind == "labels" else Shapes(corners, **of_mask)
+    expected = np.zeros((60, 70), bool)
+    edge = np.zeros((60, 70), bool)
+    for pixel in np.ndindex(60, 70):
+        row, col = layer.world_to_data(before.data_to_world(pixel))
+        depth = min(row - 4.5, 19.5 - row, col - 9.5, 29.5 - col)
+        expected[pixel], edge[pixel] = depth > 0, abs(depth) < 1e-6
+    assert expected.any()
+    np.testing.assert_array_equal(mask_of(layer, before)[~edge], expected[~edge])
+
+
+def test_units_count_as_the_viewer_draws_them() -> None:
+    before = Image(np.zeros((20, 20), np.uint8), units=("um", "um"))
+    labels = np.zeros((20, 20), np.uint8)
+    labels[3, 4] = 1
+    same = Labels(labels, units=("nm", "nm"), scale=(1000, 1000))
+    np.testing.assert_array_equal(mask_of(same, before), labels != 0)
+    # pixels and um have nothing to do with each other
+    np.testing.assert_array_equal(mask_of(Labels(labels), before), labels != 0)
+
+
+def test_other_layers_and_stacks_are_no_masks(viewer: ViewerModel) -> None:
+    for layer in viewer.layers["a"], Labels(np.zeros((2, 80, 100), int), name="stack"):
+        with pytest.raises(ValueError, match=layer.name):
+            add(viewer, ignore=layer)
+    assert len(viewer.layers) == 2
+
+
+def test_an_ellipse_is_round(viewer: ViewerModel) -> None:
+    before = Image(np.zeros((60, 60), np.uint8), scale=(0.5, 0.5))
+    ellipse = Shapes([[[5, 5], [5, 25], [25, 25], [25, 5]]], shape_type="ellipse")
+    rows, columns = np.mgrid[:60, :60] / 2 - 15
+    distance = np.hypot(rows, columns)
+    found = mask_of(ellipse, before)
+    assert found[distance < 9.5].all()
+    assert not found[distance > 10.5].any()
+
+
+# ---------------------------------------------------------------- evidence and the record
+
+
+def test_evidence_of_a_script_follows_if_it_is_shown(viewer: ViewerModel) -> None:
+    before, after = viewer.layers
+    comparison = add(viewer)
+    evidence = [layer for layer in layers_of(comparison, before, more=True) if layer[1]["name"] == "evidence"]
+    place(viewer, comparison, before, after, evidence, add=["evidence"])
+    assert len(viewer.layers) == 6
+    shown = viewer.layers["evidence"]
+    again = add(viewer, win_size=9)
+    assert shown.data is again.evidence
+    assert len(viewer.layers) == 6
+    add(viewer, threshold="otsu")
+    assert names(viewer) == ["a", "b", "diff map", "filled mask", "bounding boxes"]
+
+
+def test_columns_that_come_and_go_are_not_the_users(viewer: ViewerModel) -> None:
+    for threshold in ("auto", "otsu", "auto", 0.3):
+        comparison = add(viewer, threshold=threshold)
+        assert len(viewer.layers) == 5
+        assert ("kind" in viewer.layers["filled mask"].features) == (threshold == "auto")
+        assert list(viewer.layers["bounding boxes"].features) == list(comparison.regions)
+
+
+def test_the_record_says_what_came_out(viewer: ViewerModel) -> None:
+    comparison = add(viewer, sensitivity=0.5)
+    for layer in list(viewer.layers)[2:]:
+        record = layer.metadata["napari-image-diff"]
+        assert (record["verdict"], record["score"]) == ("different", comparison.score)
+        assert record["settings"]["sensitivity"] == 0.5
+        assert record["resolved"]["noise"] == comparison.resolved["noise"]
 
 
 def test_add_comparison_refuses_before_it_places(viewer: ViewerModel) -> None:

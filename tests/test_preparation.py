@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from napari_image_diff import Comparison, compare, preparation, ssim_map, tiles
+from napari_image_diff import Comparison, Settings, compare, preparation, ssim_map, tiles
 
 SHAPE = (40, 50)
 FULL_SCALES = (255, 1023, 4095, 16383, 65535)
@@ -288,11 +288,13 @@ def test_luma_of_the_rest_is_weighed_in_float64(dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, bool])
-def test_alpha_is_not_used(dtype: Any) -> None:
+def test_alpha_is_not_used_where_it_is_dropped(dtype: Any) -> None:
     before, after = (image.astype(dtype) for image in rgb_pair(channels=4))
-    opaque = before.copy()
-    opaque[..., 3] = 0
-    assert_same(compared(opaque, after), compared(before[..., :3], after[..., :3]))
+    clear = before.copy()
+    clear[..., 3] = 0
+    assert_same(compared(clear, after, alpha="drop"), compared(before[..., :3], after[..., :3]))
+    classic = compared(clear, after, settings=Settings.classic())
+    assert_same(classic, compared(before[..., :3], after[..., :3], settings=Settings.classic()))
 
 
 def test_colour_that_is_not_finite_is_not_valid() -> None:
@@ -468,10 +470,26 @@ def test_scale_of_the_numbers_does_not_matter(scale: float, window: str) -> None
 def test_any_data_range_gives_numbers(dtype: Any, data_range: float) -> None:
     before, after = gray_pair(dtype)
     before[:9] = after[:9] = 0
-    found: Comparison = compare(before, after, data_range=data_range)
+    found: Comparison = compare(before, after, Settings.classic(data_range=data_range))
     assert np.isfinite(found.score)
     assert np.isfinite(found.difference).all()
     assert not found.difference[:5].any()
+
+
+# 255 levels are the data range, and float32 holds levels up to 3e38
+BEYOND_FLOAT32 = pytest.mark.xfail(reason="a data range of 1e-70 makes levels that float32 cannot hold")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+@pytest.mark.parametrize("data_range", [pytest.param(1e-70, marks=BEYOND_FLOAT32), 1e-30, 1e30, 1e70])
+def test_any_data_range_gives_evidence(dtype: Any, data_range: float) -> None:
+    before, after = gray_pair(dtype)
+    before[:9] = after[:9] = 0
+    found: Comparison = compare(before, after, data_range=data_range)
+    assert found.evidence is not None
+    assert np.isfinite(found.evidence).all()
+    assert not found.evidence[:5].any()
+    assert (found.evidence > 1).any() == (data_range < 255)
 
 
 def test_keys_of_floats_sort_as_the_floats_do() -> None:

@@ -70,7 +70,7 @@ def test_random_pairs_give_what_the_recipe_gives(seed: int, min_area: float) -> 
 def test_sixteen_bits_give_what_the_recipe_gives(seed: int) -> None:
     before, after = (image.astype(np.uint16) * 16 for image in random_pair(np.random.default_rng(seed)))
     expected = run_recipe(before, after, data_range=4095)
-    found = compare(before, after, data_range=4095)
+    found = compare(before, after, Settings.classic(data_range=4095))
     assert found.score == pytest.approx(expected.score, abs=1e-9)
     assert found.resolved["otsu_level"] == expected.level
     np.testing.assert_array_equal(found.labels, expected.labels)

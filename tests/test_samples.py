@@ -1,4 +1,4 @@
-"""The sample pairs: true boxes, no download, and the default comparison finds just those boxes."""
+"""The sample pairs: true boxes, no download, and both ways to compare find just those boxes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_image_diff import compare, samples
+from napari_image_diff import Settings, compare, samples
 
 PAIRS = [samples.photo, samples.cells, samples.page, samples.board]
 
@@ -45,10 +45,11 @@ def overlap(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
+@pytest.mark.parametrize("settings", [Settings(), Settings.classic()], ids=["detect", "classic"])
 @pytest.mark.parametrize("make", PAIRS)
-def test_default_comparison_finds_the_changes_and_nothing_else(make):
+def test_comparison_finds_the_changes_and_nothing_else(make, settings):
     (before, options, _), (after, _, _) = make()
-    regions = compare(before, after).regions
+    regions = compare(before, after, settings).regions
     found = [tuple(row) for row in regions[["min_row", "min_col", "max_row", "max_col"]].to_numpy()]
     changes = options["metadata"]["changes"]
     assert [change for change in changes if not any(overlap(change, box) for box in found)] == []

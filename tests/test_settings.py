@@ -13,27 +13,51 @@ import pytest
 from napari_image_diff import Settings
 from napari_image_diff.settings import describe_fields
 
-NUMBERS = ["threshold", "min_area", "win_size", "sigma", "data_range"]
+NUMBERS = ["threshold", "sensitivity", "min_area", "win_size", "sigma", "data_range"]
+
+SSIM = {
+    "window": "uniform",
+    "win_size": 7,
+    "sigma": 1.5,
+    "use_sample_covariance": True,
+    "data_range": 0.0,
+    "channels": "auto",
+}
 
 
-def test_default_is_classic() -> None:
-    classic = Settings(
-        threshold="otsu",
-        min_area=40.0,
-        window="uniform",
-        win_size=7,
-        sigma=1.5,
-        use_sample_covariance=True,
-        data_range=0.0,
-        channels="auto",
-    )
-    assert Settings() == Settings.classic() == classic
+def test_default_detects() -> None:
+    assert dataclasses.asdict(Settings()) == {
+        "threshold": "auto",
+        "sensitivity": 1.0,
+        "min_area": -1.0,
+        "align": "translation",
+        "match_intensity": "none",
+        "size": "error",
+        "alpha": "compare",
+        **SSIM,
+    }
+
+
+def test_classic_is_the_recipe() -> None:
+    classic = Settings.classic()
+    assert dataclasses.asdict(classic) == {
+        "threshold": "otsu",
+        "sensitivity": 1.0,
+        "min_area": 40.0,
+        "align": "none",
+        "match_intensity": "none",
+        "size": "error",
+        "alpha": "drop",
+        **SSIM,
+    }
     assert Settings.classic(min_area=-1) == dataclasses.replace(classic, min_area=-1)
+    assert Settings.classic(threshold=0.3, align="rigid") == dataclasses.replace(classic, threshold=0.3, align="rigid")
 
 
 def test_wang2004() -> None:
-    expected = Settings(window="gaussian", sigma=1.5, use_sample_covariance=False)
+    expected = Settings.classic(window="gaussian", sigma=1.5, use_sample_covariance=False)
     assert Settings.wang2004() == expected
+    assert Settings.wang2004(use_sample_covariance=True, align="affine").align == "affine"
     assert Settings.wang2004(sigma=2, min_area=0) == dataclasses.replace(expected, sigma=2.0, min_area=0.0)
 
 
@@ -44,7 +68,8 @@ def test_every_field_is_described() -> None:
         assert metadata["label"], name
         assert metadata["help"].endswith("."), name
         numeric = kind in (int, float) or float in get_args(kind)
-        assert {"min", "max", "step", "unit"} <= metadata.keys() or not numeric, name
+        assert {"min", "max", "step"} <= metadata.keys() or not numeric, name
+        assert "unit" in metadata or not numeric or name == "sensitivity", name
         default = getattr(Settings(), name)
         if isinstance(default, str):
             assert default in str(kind)
@@ -71,6 +96,10 @@ def test_bounds_are_inclusive(name: str) -> None:
         ("threshold", -0.001),
         ("threshold", 2.001),
         ("threshold", np.inf),
+        ("sensitivity", 0.0999),
+        ("sensitivity", 10.1),
+        ("sensitivity", 0),
+        ("sensitivity", -1),
         ("win_size", 1),
         ("win_size", 183),
         ("win_size", -7),
@@ -108,8 +137,12 @@ def test_part_of_a_pixel_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("threshold", "Otsu", "'otsu' or a number"),
-        ("threshold", "", "'otsu' or a number"),
+        ("threshold", "Otsu", "'auto' or 'otsu' or a number"),
+        ("threshold", "", "'auto' or 'otsu' or a number"),
+        ("align", "shift", "'none' or 'translation' or 'rigid' or 'affine'"),
+        ("match_intensity", "gain", "'none' or 'gain_offset'"),
+        ("size", "resize", "'error' or 'overlap' or 'pad'"),
+        ("alpha", "keep", "'compare' or 'drop'"),
         ("window", "Gaussian", "'uniform' or 'gaussian'"),
         ("channels", "first", "'auto' or 'last' or 'none'"),
     ],
@@ -122,10 +155,17 @@ def test_other_words_are_refused(name: str, value: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("threshold", None, "'otsu' or a number"),
-        ("threshold", True, "'otsu' or a number"),
-        ("threshold", np.True_, "'otsu' or a number"),
-        ("threshold", [0.5], "'otsu' or a number"),
+        ("threshold", None, "'auto' or 'otsu' or a number"),
+        ("threshold", True, "'auto' or 'otsu' or a number"),
+        ("threshold", np.True_, "'auto' or 'otsu' or a number"),
+        ("threshold", [0.5], "'auto' or 'otsu' or a number"),
+        ("sensitivity", "auto", "a number"),
+        ("sensitivity", True, "a number"),
+        ("align", None, "'none' or 'translation' or 'rigid' or 'affine'"),
+        ("align", False, "'none' or 'translation' or 'rigid' or 'affine'"),
+        ("match_intensity", True, "'none' or 'gain_offset'"),
+        ("size", 2, "'error' or 'overlap' or 'pad'"),
+        ("alpha", True, "'compare' or 'drop'"),
         ("min_area", "40", "a number"),
         ("min_area", False, "a number"),
         ("min_area", 1j, "a number"),
@@ -158,6 +198,9 @@ def test_other_kinds_are_refused(name: str, value: Any, words: str) -> None:
         ("threshold", np.longdouble(0.25), 0.25),
         ("threshold", 1, 1.0),
         ("threshold", np.str_("otsu"), "otsu"),
+        ("threshold", np.str_("auto"), "auto"),
+        ("sensitivity", 2, 2.0),
+        ("align", np.str_("rigid"), "rigid"),
         ("threshold", Fraction(1, 4), 0.25),
         ("min_area", np.int16(-1), -1.0),
         ("use_sample_covariance", np.False_, False),
@@ -190,8 +233,9 @@ def test_resolve_takes_settings_a_mapping_or_none_and_changes() -> None:
 
 @pytest.mark.parametrize("settings", [None, Settings(), {}, {"min_area": 3}])
 def test_resolve_refuses_names_that_are_not_settings(settings: Any) -> None:
-    with pytest.raises(TypeError, match="no such setting: sensitivity, winsize; the settings are threshold, min_area"):
-        Settings.resolve(settings, winsize=3, sensitivity=1)
+    words = "no such setting: sensitivty, winsize; the settings are threshold, sensitivity, min_area"
+    with pytest.raises(TypeError, match=words):
+        Settings.resolve(settings, winsize=3, sensitivty=1)
     with pytest.raises(TypeError, match="no such setting: winsize"):
         Settings.resolve({"winsize": 3})
 

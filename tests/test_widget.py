@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import choose_preset
 from magicgui.widgets import CheckBox, ComboBox
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QEnterEvent
@@ -185,11 +186,21 @@ def test_compare_shows_layers_table_and_result(compared: Any) -> None:
     viewer, dock = compared()
     assert names(viewer) == ["a", "b", "diff map", "filled mask", "bounding boxes"]
     text = dock.panel.result.text()
+    for words in "Score 0.", "3 regions", "% changed", "noise 0.", "dge tolerance 1 pixel", "data range 255":
+        assert words in text
+    assert dock.panel.verdict.text() == "Different."
+    assert dock.panel.table.model().rowCount() == 3
+
+
+def test_the_classic_way(compared: Any) -> None:
+    viewer, dock = compared("Classic")
+    assert names(viewer) == ["a", "b", "diff map", "filled mask", "bounding boxes"]
+    text = dock.panel.result.text()
     for words in "Score 0.", "3 regions", "% changed", "(Otsu)", "Data range 255":
         assert words in text
     assert dock.panel.table.model().rowCount() == 3
     assert dock.panel.controls.number.value() > 0
-    assert dock.panel.controls.auto.isChecked()
+    assert dock.panel.controls.rule.currentText() == "Otsu"
 
 
 def test_compare_again_updates_in_place(compared: Any, qtbot: Any) -> None:
@@ -229,6 +240,7 @@ def test_settings_of_the_form_are_used(open_dock: Any, qtbot: Any) -> None:
     dock.panel.form.fields["win_size"].value = 11
     dock.panel.form.fields["window"].value = "uniform"
     dock.panel.controls.min_area.setValue(500)
+    dock.panel.controls.rule.setCurrentText("Number")
     dock.panel.controls.number.setValue(0.4)
     dock.panel.compare_button.click()
     qtbot.waitUntil(lambda: not dock.running)
@@ -276,7 +288,7 @@ def test_results_of_scripts_and_earlier_docks_are_shown(open_dock: Any) -> None:
     viewer, dock = open_dock()
     comparison = add_comparison(viewer, viewer.layers["a"], viewer.layers["b"], threshold=0.6, min_area=10)
     assert dock.panel.table.model().rowCount() == len(comparison.regions)
-    assert dock.panel.controls.threshold == 0.6
+    assert dock.panel.controls.values["threshold"] == 0.6
     assert dock.panel.controls.min_area.value() == 10
     dock.panel.pickers.swap()
     assert dock.panel.result.text() == "Not compared yet."
@@ -290,7 +302,7 @@ def test_a_script_may_change_the_result_while_the_dock_is_open(compared: Any, qt
     comparison = add_comparison(viewer, viewer.layers["a"], viewer.layers["b"], threshold=0.2)
     QApplication.sendEvent(dock, QEnterEvent(*[QPointF()] * 3))
     assert "threshold 0.200" in dock.panel.result.text()
-    assert dock.panel.controls.threshold == comparison.settings.threshold == 0.2
+    assert dock.panel.controls.values["threshold"] == comparison.settings.threshold == 0.2
 
 
 def test_comparing_in_the_3d_view(compared: Any, qtbot: Any) -> None:
@@ -341,8 +353,8 @@ def test_warnings_during_a_run_are_logged_once(
 
 def test_a_threshold_by_hand_begins_in_the_middle(open_dock: Any) -> None:
     _, dock = open_dock()
-    dock.panel.controls.auto.setChecked(False)
-    assert dock.panel.controls.threshold == 0.5
+    dock.panel.controls.rule.setCurrentText("Number")
+    assert dock.panel.controls.values["threshold"] == 0.5
     assert dock.panel.controls.number.text() == "0.500"
 
 
@@ -389,15 +401,15 @@ def test_the_command_is_in_the_palette(make_napari_viewer: Any, images: Any, qtb
 
 
 def test_a_threshold_by_hand_and_back_to_auto(compared: Any, qtbot: Any) -> None:
-    viewer, dock = compared()
+    viewer, dock = compared("Classic")
     layers, controls = list(viewer.layers), dock.panel.controls
     automatic = controls.number.value()
     controls.number.setValue(1.9)
-    assert not controls.auto.isChecked()
+    assert controls.rule.currentText() == "Number"
     qtbot.waitUntil(lambda: not dock.running)
     assert not viewer.layers["filled mask"].data.any()
     assert "1.900 (set)" in dock.panel.result.text()
-    controls.auto.click()
+    controls.rule.setCurrentText("Otsu")
     qtbot.waitUntil(lambda: not dock.running)
     assert viewer.layers["filled mask"].data.max() == 3
     assert controls.number.value() == automatic == pytest.approx(controls.slider.value(), abs=1e-3)
@@ -405,13 +417,13 @@ def test_a_threshold_by_hand_and_back_to_auto(compared: Any, qtbot: Any) -> None
 
 
 def test_a_cut_stays_whatever_happens_to_other_layers(compared: Any, qtbot: Any, images: Any) -> None:
-    viewer, dock = compared(show=True)
+    viewer, dock = compared("Classic", show=True)
     dock.panel.controls.number.setValue(1.9)
     qtbot.waitUntil(lambda: not dock.running)
     viewer.add_image(images[0])
     dock.parent().hide()
     dock.parent().show()
-    assert dock.panel.controls.threshold == 1.9
+    assert dock.panel.controls.values["threshold"] == 1.9
     assert "1.900 (set)" in dock.panel.result.text()
     dock.panel.compare_button.click()
     qtbot.waitUntil(lambda: not dock.running)
@@ -427,7 +439,7 @@ def test_minimum_area_is_live(compared: Any, qtbot: Any) -> None:
 
 
 def test_dragging_hides_the_boxes_until_the_slider_is_released(compared: Any, qtbot: Any) -> None:
-    viewer, dock = compared()
+    viewer, dock = compared("Classic")
     slider, boxes, mask = dock.panel.controls.slider, viewer.layers["bounding boxes"], viewer.layers["filled mask"]
     slider.setSliderDown(True)
     with qtbot.waitSignal(dock.panel.controls.changed):
@@ -442,7 +454,7 @@ def test_dragging_hides_the_boxes_until_the_slider_is_released(compared: Any, qt
 
 
 def test_boxes_that_the_user_hid_stay_hidden(compared: Any, qtbot: Any) -> None:
-    viewer, dock = compared()
+    viewer, dock = compared("Classic")
     slider, boxes = dock.panel.controls.slider, viewer.layers["bounding boxes"]
     boxes.visible = False
     slider.setSliderDown(True)
@@ -454,7 +466,7 @@ def test_boxes_that_the_user_hid_stay_hidden(compared: Any, qtbot: Any) -> None:
 
 
 def test_boxes_come_back_when_another_pair_is_picked_during_a_drag(compared: Any, qtbot: Any) -> None:
-    viewer, dock = compared()
+    viewer, dock = compared("Classic")
     dock.panel.controls.slider.setSliderDown(True)
     dock.panel.controls.slider.setValue(1.9)
     assert not viewer.layers["bounding boxes"].visible
@@ -464,7 +476,7 @@ def test_boxes_come_back_when_another_pair_is_picked_during_a_drag(compared: Any
 
 
 def test_of_many_moves_the_last_one_counts(compared: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    viewer, dock = compared()
+    viewer, dock = compared("Classic")
     updates: list[int] = []
     viewer.layers["filled mask"].events.data.connect(lambda: updates.append(1))
     for value in np.linspace(0.1, 1.9, 200):
@@ -475,7 +487,7 @@ def test_of_many_moves_the_last_one_counts(compared: Any, qtbot: Any, monkeypatc
 
 
 def test_a_painted_mask_is_left_alone_by_the_slider(compared: Any, qtbot: Any) -> None:
-    viewer, dock = compared()
+    viewer, dock = compared("Classic")
     mask = viewer.layers["filled mask"]
     mask.fill((0, 0), 9)
     dock.panel.controls.number.setValue(1.9)
@@ -486,16 +498,18 @@ def test_a_painted_mask_is_left_alone_by_the_slider(compared: Any, qtbot: Any) -
     assert len(viewer.layers) == 5
 
 
-def test_reset_puts_back_every_setting_and_the_result_follows(compared: Any, qtbot: Any) -> None:
+def test_a_preset_sets_every_setting_and_the_result_follows(compared: Any, qtbot: Any) -> None:
     viewer, dock = compared()
     panel = dock.panel
+    panel.controls.rule.setCurrentText("Number")
     panel.controls.number.setValue(1.9)
     panel.controls.min_area.setValue(7)
     panel.form.fields["win_size"].value = 21
     qtbot.waitUntil(lambda: not dock.running)
-    panel.reset_button.click()
+    assert not viewer.layers["filled mask"].data.any()
+    choose_preset(dock, "Detect")
     qtbot.waitUntil(lambda: not dock.running)
-    assert dock._read_settings() == Settings()
+    assert panel.read_settings() == Settings()
     assert viewer.layers["filled mask"].data.max() == 3
 
 
@@ -543,5 +557,5 @@ def test_the_wheel_scrolls_the_dock_and_changes_nothing(open_dock: Any, qtbot: A
             False,
         )
         QApplication.sendEvent(control, event)
-    assert dock._read_settings() == Settings()
+    assert dock.panel.read_settings() == Settings()
     assert picked(dock) == ("a", "b")

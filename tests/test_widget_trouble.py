@@ -142,6 +142,7 @@ def test_other_layers_picked_meanwhile_do_not_mix_in(under_way: Any, gate: Any, 
 
 def test_controls_moved_meanwhile_count_in_the_end(under_way: Any, gate: Any, qtbot: Any) -> None:
     viewer, dock = under_way()
+    dock.panel.controls.rule.setCurrentText("Number")
     dock.panel.controls.number.setValue(1.9)
     gate.open()
     qtbot.waitUntil(lambda: not dock.running)
@@ -279,7 +280,7 @@ def test_the_window_stays_awake_while_it_compares(open_dock: Any, qtbot: Any) ->
     random = np.random.default_rng(0)
     for name in "ab":
         viewer.layers[name].data = random.integers(0, 255, (4096, 4096), dtype=np.uint8)
-    dock.panel.controls.number.setValue(1.99)
+    dock.panel.controls.number.setValue(0.1)
     moments: list[float] = []
     timer = QTimer()
     timer.timeout.connect(lambda: moments.append(time.perf_counter()) if dock.running else None)

@@ -78,7 +78,7 @@ def _run(argv: Sequence[str] | None) -> int:
     if folder is not None:
         from .report import write_pictures
 
-        write_pictures(comparison, before, after, folder)
+        write_pictures(comparison, folder)
     print(_describe(comparison), flush=True)
     return DIFFERENT if comparison.changed else SAME
 
@@ -117,7 +117,7 @@ def _parse(argv: Sequence[str] | None) -> tuple[tuple[str, str], str | None, boo
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
-        description="Compare two images: print the score (mean SSIM), the threshold and the changed regions.",
+        description="Compare two images: print verdict, score (mean SSIM), threshold and the changed regions.",
         epilog="The exit code is 0 if no region changed, 1 if some did, 2 after an error.",
         allow_abbrev=False,
     )
@@ -159,10 +159,11 @@ def _number_or_word(text: str) -> float | str:
 
 
 def _describe(comparison: Comparison) -> str:
-    """Return what is printed: score, threshold, number of regions, table of regions."""
+    """Return what is printed: verdict, score, threshold, number of regions, table of regions."""
     rule = comparison.resolved["threshold_rule"]
     lines = [
         comparison.summary,
+        f"verdict: {comparison.verdict}",
         f"score: {comparison.score}",
         f"threshold: {comparison.threshold} ({rule})",
         f"regions: {len(comparison.regions)}",

@@ -56,9 +56,10 @@ class Comparison:
         What was found out and used: ``data_range``, ``channels`` of either image, ``threshold_rule``, ``otsu_level``
         (None for other rules), ``identical`` (every value of both images the same), ``same_luma`` (in colour images
         nothing differs in luma), ``sizes`` (rows and columns of either image), ``pixels_not_valid``,
-        ``pixels_not_shared`` (of images of different size), ``alignment`` (outcome, reason and the transform that was
-        undone, in pixels and degrees), ``intensity`` (gain and offset that were undone), with evidence ``noise``
-        (standard deviation of after - before, intensity) and ``edge_tolerance`` (pixels), ``versions``.
+        ``pixels_not_shared`` (of images of different size), ``alignment`` (outcome, reason, and the transform that was
+        undone: in pixels and degrees, and as the matrix that takes (row, column, 1) of before to its place in after),
+        ``intensity`` (gain and offset that were undone), with evidence ``noise`` (standard deviation of
+        after - before, intensity) and ``edge_tolerance`` (pixels), ``versions``.
     pair : Pair
         The two images as they were compared: gray planes and colours, read-only; shares memory with the inputs where it
         can.

@@ -152,9 +152,11 @@ def _take_part(before: Plane, after: Plane) -> NDArray[np.bool_]:
     """Return which pixels themselves changed by half as much as any near: SSIM is low all around a change, too."""
     import cv2
 
-    change = np.abs(after - before)
-    near: Plane = cv2.dilate(change, np.ones((7, 7), np.uint8))
-    return (change > 255 * MOST_FLOOR) & (2 * change >= near)
+    change: Plane = np.abs(after - before)
+    part: NDArray[np.bool_] = (change > 255 * MOST_FLOOR) & (
+        2 * change >= cv2.dilate(change, np.ones((7, 7), np.uint8))
+    )
+    return part
 
 
 def _is_same(source: Source, tile: tuple[int, int, int, int], rim: int) -> bool:
@@ -166,10 +168,15 @@ def _is_same(source: Source, tile: tuple[int, int, int, int], rim: int) -> bool:
 
 def _forget_rim(evidence: NDArray[np.float32], top: int, bottom: int, radius: int) -> None:
     """Set the evidence within `radius` of the image's border to 0: what moved in from outside cannot be known."""
-    evidence[top : max(top, min(bottom, radius))] = 0
-    evidence[max(top, min(bottom, evidence.shape[0] - radius)) : bottom] = 0
-    evidence[top:bottom, :radius] = 0
-    evidence[top:bottom, -radius:] = 0
+    height, width = evidence.shape
+    for rows, columns in (
+        (slice(top, max(top, min(bottom, radius))), slice(None)),
+        (slice(max(top, min(bottom, height - radius)), bottom), slice(None)),
+        (slice(top, bottom), slice(radius)),
+        (slice(top, bottom), slice(max(0, width - radius), width)),
+    ):
+        part = evidence[rows, columns]
+        np.minimum(part, 0, out=part)  # NaN stays
 
 
 def _blocks(top: int, bottom: int, width: int) -> Iterator[tuple[int, int, int, int]]:

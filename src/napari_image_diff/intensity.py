@@ -83,12 +83,15 @@ def _sample(
     if all(_is_clipped_at_ends(plane, data_range) for plane in (before, after)):
         for values in found:
             counts &= (values > 0) & (values < data_range)
+    if not counts.any():
+        counts = np.isfinite(found[0]) & np.isfinite(found[1])
     return found[0][counts], found[1][counts]
 
 
 def _is_clipped_at_ends(plane: NDArray[Any], data_range: float) -> bool:
     """Return whether values lie between 0 and the data range, so that what is there may have been beyond."""
-    return bool(np.nanmin(plane) >= 0 and np.nanmax(plane) <= data_range)
+    finite = plane[np.isfinite(plane)]
+    return bool(finite.size and finite.min() >= 0 and finite.max() <= data_range)
 
 
 def _fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:

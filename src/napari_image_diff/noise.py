@@ -75,12 +75,14 @@ LARGEST_RATIO = 3.0
 # An edge is strong where both images span this share of the data range in 3 x 3 pixels. In squares of so many pixels,
 # with so many on strong edges at least, edges are displaced if this share of them leaves a residual as large. If they
 # are so in that share of the squares, it is no change here or there, and the tolerance is 3 pixels instead of 1; not so
-# if that share of the squares is the same to the bit, as in renders: what moved among these is a change.
+# if that share of the squares is the same to the bit, as in renders: what moved among these is a change; nor if there
+# are only so few squares that one change makes up a large share of them.
 STRONG_EDGE = 0.2
 EDGE_CELL = 64
 FEWEST_EDGES = 50
 DISPLACED_EDGES = 0.005
 DISPLACED_SQUARES = 0.08
+FEWEST_SQUARES = 6
 SAME_SQUARES = 0.4
 RADII = (1, 3)
 
@@ -128,7 +130,8 @@ def make_limits(counts: Counts, radius: int, data_range: float, quantum: float) 
     `quantum` is the step from one possible intensity to the next: 1 for whole numbers, else 0.
     """
     squares, displaced, same = counts.edges
-    if radius < RADII[-1] and displaced > DISPLACED_SQUARES * squares and same < SAME_SQUARES * squares:
+    told = radius < RADII[-1] and squares >= FEWEST_SQUARES
+    if told and displaced > DISPLACED_SQUARES * squares and same < SAME_SQUARES * squares:
         return None
     noise = _measure_spread(counts.noise[0, 0, 2].sum((0, 1)))
     lowest = max(NOISE_FLOOR * noise, 255 * STEP_FLOOR * quantum / data_range, 255 * LEAST_FLOOR)

@@ -71,7 +71,12 @@ def make_pair(
         pair = _match(pair, light)
     areas = [rows * columns for rows, columns in shapes]
     notes = {
-        "alignment": {"outcome": aligned.outcome, "reason": aligned.reason, **alignment.describe(aligned)},
+        "alignment": {
+            "outcome": aligned.outcome,
+            "reason": aligned.reason,
+            **alignment.describe(aligned),
+            "matrix": aligned.matrix.tolist(),
+        },
         "intensity": light._asdict() if light is not None else None,
         "pixels_not_shared": sum(areas) - 2 * shared[0] * shared[1],
     }

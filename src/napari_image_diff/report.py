@@ -24,15 +24,13 @@ FILL_COLOR = (0, 255, 0)
 BOX_WIDTH = 2
 
 
-def draw_pictures(comparison: Comparison, before: npt.ArrayLike, after: npt.ArrayLike) -> dict[str, Picture]:
+def draw_pictures(comparison: Comparison) -> dict[str, Picture]:
     """Draw what was found, as the StackOverflow answer "Extract differences between two images" does.
 
     Parameters
     ----------
     comparison : Comparison
-        The result for the two images.
-    before, after : array_like
-        The images as they were compared: (H, W), or (H, W, 3 or 4) in colour.
+        The result for two images, which are drawn as they were compared: `after` laid on `before`.
 
     Returns
     -------
@@ -42,7 +40,8 @@ def draw_pictures(comparison: Comparison, before: npt.ArrayLike, after: npt.Arra
         ``mask`` (the filled regions in green on black) and ``filled_after`` (the same on the after image).
     """
     black, white = _levels(comparison)
-    shown_before, shown_after = (_as_rgb(np.asarray(image), black, white) for image in (before, after))
+    images = comparison.pair.colours or (comparison.pair.before, comparison.pair.after)
+    shown_before, shown_after = (_as_rgb(image, black, white) for image in images)
     changed = comparison.labels > 0
     mask = np.zeros_like(shown_after)
     filled_after = shown_after.copy()
@@ -56,14 +55,12 @@ def draw_pictures(comparison: Comparison, before: npt.ArrayLike, after: npt.Arra
     }
 
 
-def write_pictures(
-    comparison: Comparison, before: npt.ArrayLike, after: npt.ArrayLike, folder: str | os.PathLike[str]
-) -> list[Path]:
+def write_pictures(comparison: Comparison, folder: str | os.PathLike[str]) -> list[Path]:
     """Write the five pictures of :func:`draw_pictures` as PNG files into `folder`, all of them or none.
 
     Parameters
     ----------
-    comparison, before, after
+    comparison : Comparison
         As for :func:`draw_pictures`.
     folder : path-like
         Made where it does not exist; pictures of an earlier comparison in it are replaced.
@@ -78,7 +75,7 @@ def write_pictures(
     OSError
         If the folder or a file in it cannot be written.
     """
-    pictures = draw_pictures(comparison, before, after)
+    pictures = draw_pictures(comparison)
     return _write_whole({f"{name}.png": _png_of(picture) for name, picture in pictures.items()}, Path(folder))
 
 

@@ -1,24 +1,31 @@
-"""The controls that move with the result: threshold and minimum area."""
+"""The controls that move with the result: threshold, sensitivity and minimum area."""
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QLabel, QWidget
 from superqt import QDoubleSlider
 
 from ..settings import Settings, describe_fields
 
-__all__ = ["LiveControls", "WheelGuard"]
+__all__ = ["LiveControls", "WheelGuard", "make_title"]
 
+# What `threshold` may be: a word, or a number, which has no word in the settings
+RULES = ("auto", "otsu", "number")
 
 # Where the threshold by hand begins before a result has given one
 UNKNOWN_THRESHOLD = 0.5
 
+TITLE_WIDTH = 84
+
+DECIMALS = {"sensitivity": 2, "threshold": 3, "min_area": 1}
+
 
 class LiveControls(QWidget):
-    """Threshold, as a slider with a number and an Auto box, and minimum area.
+    """The rule of the threshold, a slider with a number for its sensitivity or its value, and minimum area.
 
     `changed` tells of every change by the user; with `dragging`, more will follow, and `released` ends them.
     """
@@ -28,81 +35,122 @@ class LiveControls(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self.rule = QComboBox()
+        self.rule.addItems([rule.capitalize() for rule in RULES])
         self.slider = QDoubleSlider(Qt.Orientation.Horizontal)
-        self.number = _number("threshold", decimals=3)
-        # The slider is there for steps; without buttons the number fits a narrow dock
-        self.number.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-        self.auto = QCheckBox("Auto (Otsu)")
-        self.min_area = _number("min_area", decimals=1)
+        self.number = _number("threshold")
+        self.min_area = _number("min_area")
+        self.min_area.setSpecialValueText("keep all")
+        self._title = make_title("")
+        self._numbers = {"sensitivity": 1.0, "threshold": 0.0}
         self._describe()
         self._lay_out()
-        self.reset()
-        self.slider.valueChanged.connect(self._take_number)
-        self.number.valueChanged.connect(self._take_number)
-        self.auto.toggled.connect(self._toggle)
+        self.show_settings(Settings())
+        self.rule.currentIndexChanged.connect(self._take_rule)
+        self.slider.valueChanged.connect(lambda place: self._take(10**place if self._name == "sensitivity" else place))
+        self.number.valueChanged.connect(self._take)
         self.min_area.valueChanged.connect(self.changed)
         self.slider.sliderReleased.connect(self.released)
 
     @property
-    def threshold(self) -> Literal["otsu"] | float:
-        """The setting: a number, or the word for the automatic one."""
-        return "otsu" if self.auto.isChecked() else self.number.value()
+    def values(self) -> dict[str, Any]:
+        """The settings as they stand here."""
+        rule = RULES[self.rule.currentIndex()]
+        return {
+            "threshold": self._numbers["threshold"] if rule == "number" else rule,
+            "sensitivity": self._numbers["sensitivity"],
+            "min_area": self.min_area.value(),
+        }
 
     @property
     def dragging(self) -> bool:
         """Whether the user holds the slider."""
         return self.slider.isSliderDown()
 
-    def reset(self) -> None:
-        """Go back to the defaults."""
-        self.show_settings(Settings())
-        self.changed.emit()
-
     def show_settings(self, settings: Settings) -> None:
         """Show the values of `settings`, without telling of a change."""
-        with QSignalBlocker(self.auto), QSignalBlocker(self.min_area):
-            self.auto.setChecked(settings.threshold == "otsu")
+        rule = settings.threshold if isinstance(settings.threshold, str) else "number"
+        self._numbers["sensitivity"] = settings.sensitivity
+        if not isinstance(settings.threshold, str):
+            self._numbers["threshold"] = settings.threshold
+        with QSignalBlocker(self.rule), QSignalBlocker(self.min_area):
+            self.rule.setCurrentIndex(RULES.index(rule))
             self.min_area.setValue(settings.min_area)
-        self.show_number(0.0 if settings.threshold == "otsu" else settings.threshold)
+        self._show()
 
-    def show_number(self, threshold: float) -> None:
-        """Show the threshold that was used, without telling of a change."""
-        # With Auto, there is no number before the first result
-        self.number.setSpecialValueText("auto" if self.auto.isChecked() else "")
+    def show_otsu(self, threshold: float) -> None:
+        """Show the number that Otsu's rule found, without telling of a change."""
+        self._numbers["threshold"] = round(threshold, DECIMALS["threshold"])
+        self._show()
+
+    @property
+    def _name(self) -> str:
+        """The setting that the slider and the number are there for."""
+        return "sensitivity" if RULES[self.rule.currentIndex()] == "auto" else "threshold"
+
+    def _take_rule(self) -> None:
+        """Go on by hand from Otsu's number; before the first result from one half."""
+        if RULES[self.rule.currentIndex()] == "number":
+            self._numbers["threshold"] = self._numbers["threshold"] or UNKNOWN_THRESHOLD
+        self._show()
+        self.changed.emit()
+
+    def _take(self, number: float) -> None:
+        """Follow the slider or the number that the user moved; who moves Otsu's threshold asks for a number."""
+        self._numbers[self._name] = round(number, DECIMALS[self._name])
+        if self._name == "threshold":
+            with QSignalBlocker(self.rule):
+                self.rule.setCurrentIndex(RULES.index("number"))
+        self._show()
+        self.changed.emit()
+
+    def _show(self) -> None:
+        """Show the number that belongs to the rule, on its own scale."""
+        name = self._name
+        value, metadata = self._numbers[name], describe_fields()[name][1]
+        scale = math.log10 if name == "sensitivity" else float
+        self._title.setText(metadata["label"] if name == "sensitivity" else metadata["unit"])
         with QSignalBlocker(self.slider), QSignalBlocker(self.number):
-            self.number.setValue(threshold)
+            self.number.setDecimals(DECIMALS[name])
+            self.number.setRange(metadata["min"], metadata["max"])
+            self.number.setSingleStep(metadata["step"])
+            # Otsu has no number before the first result
+            self.number.setSpecialValueText("?" if self.values["threshold"] == "otsu" else "")
+            self.number.setValue(value)
+            self.number.setToolTip(metadata["help"])
+            self.slider.setToolTip(f"Drag, and the regions follow. {metadata['help']}")
             if not self.dragging:
-                self.slider.setValue(threshold)
-
-    def _toggle(self, auto: bool) -> None:
-        """Go on by hand from the automatic number; before the first result from one half."""
-        self.show_number(self.number.value() if auto or self.number.value() else UNKNOWN_THRESHOLD)
-        self.changed.emit()
-
-    def _take_number(self, threshold: float) -> None:
-        """Follow the slider or the number that the user moved: they ask for a number, not the automatic one."""
-        with QSignalBlocker(self.auto):
-            self.auto.setChecked(False)
-        self.show_number(threshold)
-        self.changed.emit()
+                self.slider.setRange(scale(metadata["min"]), scale(metadata["max"]))
+                self.slider.setValue(scale(value))
 
     def _describe(self) -> None:
-        help_of = {name: metadata["help"] for name, (_, metadata) in describe_fields().items()}
-        metadata = describe_fields()["threshold"][1]
-        self.slider.setRange(metadata["min"], metadata["max"])
-        self.slider.setSingleStep(metadata["step"])
-        self.slider.setPageStep(50 * metadata["step"])
-        self.slider.setToolTip(f"Drag to set the threshold; the regions follow. {help_of['threshold']}")
-        self.number.setToolTip(help_of["threshold"])
-        self.auto.setToolTip("Find the threshold by Otsu's rule from the histogram of the difference.")
-        self.min_area.setToolTip(help_of["min_area"])
+        self.slider.setSingleStep(describe_fields()["threshold"][1]["step"])
+        self.slider.setPageStep(50 * self.slider.singleStep())
+        self.rule.setToolTip(describe_fields()["threshold"][1]["help"])
+        self.min_area.setToolTip(describe_fields()["min_area"][1]["help"])
 
     def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(_row(QLabel("Threshold"), self.auto, self.number))
-        column.addWidget(self.slider)
-        column.addLayout(_row(QLabel("Minimum area"), self.min_area))
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(4)
+        grid.setColumnStretch(1, 1)
+        for row, (title, widget) in enumerate(
+            (
+                (make_title("Threshold"), self.rule),
+                (self._title, self.slider),
+                (make_title("Minimum area"), self.min_area),
+            )
+        ):
+            grid.addWidget(title, row, 0)
+            grid.addWidget(widget, row, 1, 1, 1 if widget is self.slider else 2)
+        grid.addWidget(self.number, 1, 2)
+
+
+def make_title(text: str) -> QLabel:
+    """Return the title of a row, as wide as the others, so that what they belong to begins in one line."""
+    title = QLabel(text)
+    title.setMinimumWidth(TITLE_WIDTH)
+    return title
 
 
 class WheelGuard(QObject):
@@ -124,22 +172,16 @@ class WheelGuard(QObject):
             widget.installEventFilter(self)
 
 
-def _number(name: str, decimals: int) -> QDoubleSpinBox:
+def _number(name: str) -> QDoubleSpinBox:
     metadata = describe_fields()[name][1]
     box = QDoubleSpinBox()
-    box.setDecimals(decimals)
+    box.setDecimals(DECIMALS[name])
     box.setRange(metadata["min"], metadata["max"])
     box.setSingleStep(metadata["step"])
+    # Without buttons it fits a narrow dock; arrow keys and the slider are there for steps
+    box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
     # While "0.4" is typed, "0." is not meant
     box.setKeyboardTracking(False)
     # Qt asks for the width of the largest number there may be, which a narrow dock has not
-    box.setMinimumWidth(64)
+    box.setMinimumWidth(60)
     return box
-
-
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    """Return widgets side by side, of which the last takes the room that is left."""
-    row = QHBoxLayout()
-    for widget in widgets:
-        row.addWidget(widget, int(widget is widgets[-1]))
-    return row

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Container
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,16 @@ from qtpy.QtCore import QEvent
 from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from ..layers import comparison_of, describe_transforms, explain_mismatch, place, results_of
+from ..geometry import add_to_mask, describe_transforms, is_aligned, pixels_of, toggle_alignment
+from ..layers import explain_mismatch, layers_of
+from ..placing import ALWAYS, comparison_of, place, remove, results_of, role_of
 from ..settings import Settings
+from .cutting import Cutter
 from .panel import Panel, breakable, scrolling
-from .running import Run
+from .pickers import LayerListener
+from .running import Runs
 from .tour import RegionTour
-from .work import Job, Result, describe_result, rethreshold, warm_up
+from .work import Job, Result, warm_up
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -25,8 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ComparisonWidget"]
 
-# What moves a layer in the viewer
+# What moves a layer in the viewer, and what changes a mask
 PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")
+DRAWING = ("data", "labels_update", "paint", *PLACE)
+
+ROLES = (*ALWAYS, "evidence", "forgiven")
 
 
 class ComparisonWidget(QWidget):
@@ -42,29 +49,34 @@ class ComparisonWidget(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._pair: tuple[Image | None, Image | None] = None, None
+        self._mask: dict[str, Layer] = {}
         self._comparison: Comparison | None = None
         self._job: Job | None = None
         self._message = ""
-        self._stale = False
         self._placing = False
-        self._hidden_boxes: Layer | None = None
-        self._runs: dict[str, Run] = {}
+        self._runs = Runs()
         # Not a method of this object, which is half gone when it is destroyed
         self.destroyed.connect(partial(_cancel_all, self._runs))
+        self._listeners = {
+            "data": LayerListener(["data"], self._hear_of_data),
+            "place": LayerListener(PLACE, self._hear_of_place),
+            "mask": LayerListener(DRAWING, self._hear_of_data),
+        }
         self.panel = Panel(napari_viewer)
         self.tour = RegionTour(napari_viewer, self.panel.table, self._find_results, self)
+        self.cutter = Cutter(self.panel.controls, self._runs, self._find_results, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(scrolling(self.panel))
         self._connect()
         self._show(None)
         self._sync()
-        self._start("warm up", warm_up, _ignore)
+        self._runs.begin("warm up", warm_up, _ignore, self._fail)
 
     @property
     def running(self) -> bool:
         """Whether a comparison or a cut is under way."""
-        return self._job is not None or "rethreshold" in self._runs
+        return self._job is not None or self.cutter.running
 
     def compare(self) -> None:
         """Compare the two picked layers with the settings of the form; an earlier run is given up."""
@@ -74,10 +86,14 @@ class ComparisonWidget(QWidget):
         if self._find_obstacle() or before is None or after is None:
             return
         # What of it is needed now comes with the comparison
-        self._runs["warm up"].cancel()
-        self._job = Job.of(before, after, self._read_settings())
-        run = self._start("compare", self._job.run, self._take_comparison)
-        run.progressed.connect(self._show_progress)
+        self._runs.cancel("warm up")
+        try:
+            self._job = Job.of(before, after, self._mask, self.panel.read_settings())
+        except ValueError as error:
+            self._say(f"{error}.")
+            return
+        run = self._runs.begin("compare", self._job.run, self._take_comparison, self._fail)
+        run.progressed.connect(self.panel.show_progress)
         self._refresh()
 
     def compare_selected(self) -> None:
@@ -93,10 +109,33 @@ class ComparisonWidget(QWidget):
             self._stop()
             self._say("Cancelled.")
 
-    def reset(self) -> None:
-        """Put all settings back to their defaults; a result that is shown follows."""
-        self.panel.form.show_settings(Settings())
-        self.panel.controls.reset()
+    def ignore_region(self) -> None:
+        """Add the marked region to what is ignored, in the layer picked for it or in a new one, and compare again."""
+        before, label = self._pair[0], self.panel.table.label
+        if self._comparison is None or before is None or not label:
+            return
+        pixels = pixels_of(self._comparison, label, before)
+        self.panel.pickers.pick_ignored(add_to_mask(self._viewer, pixels, before, self._mask))
+        self.compare()
+
+    def align_after(self) -> None:
+        """Lay the after layer on before as it was found to lie, or put it back."""
+        before, after = self._pair
+        if before is not None and after is not None:
+            toggle_alignment(self._comparison, before, after)
+            self._refresh()
+
+    def show_extra(self, role: str, wanted: bool) -> None:
+        """Show a layer that not every comparison has, or take it out of the viewer."""
+        before, after = self._pair
+        if self._comparison is None or before is None or after is None:
+            return
+        if wanted:
+            result = Result(self._comparison, layers_of(self._comparison, before, more=True))
+            self._place(result, before, after, roles=[role], add=[role])
+        else:
+            remove(self._viewer, before, after, role)
+        self._refresh()
 
     def reset_choices(self, event: Any = None) -> None:
         """Follow the layer list: napari calls this when a layer is added, removed, moved or renamed."""
@@ -127,29 +166,14 @@ class ComparisonWidget(QWidget):
         super().changeEvent(event)
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self._stop()
-            _cancel_all(self._runs)
-
-    def _start(self, kind: str, function: Callable[..., Any], take: Callable[[Any], None]) -> Run:
-        run = Run(function)
-        run.returned.connect(take)
-        run.failed.connect(self._fail)
-        self._runs[kind] = run
-        run.start()
-        return run
+            self._runs.cancel()
 
     def _stop(self) -> None:
         """Give up what is under way, but for warming up."""
-        if "compare" in self._runs:
-            self._runs.pop("compare").cancel()
+        self._runs.cancel("compare")
         self._job = None
-        self._drop_cut()
+        self.cutter.drop()
         self._refresh()
-
-    def _drop_cut(self) -> None:
-        if "rethreshold" in self._runs:
-            self._runs.pop("rethreshold").cancel()
-        self._stale = False
-        self._show_boxes()
 
     def _fail(self, message: str) -> None:
         self._stop()
@@ -164,62 +188,36 @@ class ComparisonWidget(QWidget):
         if replaced := job.replaced():
             self._say(f"'{replaced}' got other data while it was compared. Press Compare again.")
             return
-        self._place(result, job.before, job.after, {"image", "labels", "shapes"})
+        self._place(result, job.before, job.after, add=ALWAYS)
         if self._pair == (job.before, job.after):
             self._show(result.comparison)
             self._follow_controls()
 
     def _follow_controls(self) -> None:
-        """Cut the difference where the controls are now: one run at a time, the latest wish wins."""
-        before, controls = self._pair[0], self.panel.controls
+        """Cut the difference or the evidence where the controls are now."""
+        before = self._pair[0]
         self._refresh()
-        if self._comparison is None or before is None or self._job is not None:
-            return
-        if "rethreshold" in self._runs:
-            self._stale = True
-            return
-        if controls.dragging:
-            self._hide_boxes()
-        settings = self._comparison.settings
-        asked = controls.threshold, controls.min_area.value()
-        boxes_wait = self._hidden_boxes is not None and not controls.dragging
-        if boxes_wait or asked != (settings.threshold, settings.min_area):
-            self._start("rethreshold", partial(rethreshold, self._comparison, *asked, before), self._take_cut)
+        if self._comparison is not None and before is not None and self._job is None:
+            self.cutter.follow(self._comparison, before)
 
     def _take_cut(self, result: Result) -> None:
-        """Place regions cut anew; boxes, which take long to draw, only when the slider is at rest."""
-        del self._runs["rethreshold"]
         before, after = self._pair
-        if before is None or after is None:
-            return
-        dragging = self.panel.controls.dragging
-        self._place(result, before, after, {"labels"} if dragging else {"labels", "shapes"}, add=False)
-        self._show(result.comparison)
-        if not dragging:
-            self._show_boxes()
-        if self._stale:
-            self._stale = False
-            self._follow_controls()
+        if before is not None and after is not None:
+            dragging = self.panel.controls.dragging
+            self._place(result, before, after, roles=["filled mask"] if dragging else ROLES)
+            self._show(result.comparison)
+            self._refresh()
 
-    def _place(self, result: Result, before: Image, after: Image, kinds: set[str], *, add: bool = True) -> None:
+    def _place(
+        self, result: Result, before: Image, after: Image, *, roles: Container[str] = ROLES, add: Container[str] = ()
+    ) -> None:
         self.tour.unmark()
         self._placing = True
         try:
-            layers = [layer_data for layer_data in result.layers if layer_data[2] in kinds]
+            layers = [layer_data for layer_data in result.layers if role_of(layer_data[1]) in roles]
             place(self._viewer, result.comparison, before, after, layers, add=add)
         finally:
             self._placing = False
-
-    def _hide_boxes(self) -> None:
-        boxes = self._find_results().get("shapes")
-        if boxes is not None and boxes.visible:
-            self._hidden_boxes = boxes
-            boxes.visible = False
-
-    def _show_boxes(self) -> None:
-        if self._hidden_boxes is not None:
-            self._hidden_boxes.visible = True
-            self._hidden_boxes = None
 
     def _find_results(self) -> dict[str, Any]:
         before, after = self._pair
@@ -227,35 +225,26 @@ class ComparisonWidget(QWidget):
 
     def _sync(self) -> None:
         """Show what the viewer has for the picked pair, which may come from a script or an earlier dock."""
-        pair = self.panel.pickers.before, self.panel.pickers.after
+        pickers = self.panel.pickers
+        pair, mask = (pickers.before, pickers.after), pickers.picked_mask
         if pair != self._pair:
-            self._listen(pair)
-            self._pair, self._message = pair, ""
+            self._message = ""
+        elif mask != self._mask and self._comparison is not None:
+            self._message = "Other pixels are to count now. Press Compare."
+        self._pair, self._mask = pair, mask
+        for name, layers in ("data", pair), ("place", pair), ("mask", mask.values()):
+            self._listeners[name].follow(layers)
         before, after = pair
         known = None if before is None or after is None else comparison_of(self._viewer, before, after)
         if known is not self._comparison and not self._placing:
-            self._drop_cut()
+            self.cutter.drop()
             if known is not None:
-                self.panel.controls.show_settings(known.settings)
-                self.panel.form.show_settings(known.settings)
+                self.panel.show_settings(known.settings)
             self._show(known)
         self._refresh()
 
-    def _listen(self, pair: tuple[Image | None, Image | None]) -> None:
-        """Hear of it when the picked layers get other data or another place."""
-        for layer in self._pair:
-            if layer is not None:
-                layer.events.data.disconnect(self._hear_of_data)
-                for name in PLACE:
-                    getattr(layer.events, name).disconnect(self._hear_of_place)
-        for layer in pair:
-            if layer is not None:
-                layer.events.data.connect(self._hear_of_data)
-                for name in PLACE:
-                    getattr(layer.events, name).connect(self._hear_of_place)
-
     def _hear_of_data(self, event: Any) -> None:
-        """Say that the result is of other data than the layer has now."""
+        """Say that the result is of other data than a layer has now."""
         if self._comparison is not None and self._job is None:
             self._message = f"'{event.source.name}' has other data now. Press Compare again."
         self._refresh()
@@ -266,17 +255,11 @@ class ComparisonWidget(QWidget):
     def _show(self, comparison: Comparison | None) -> None:
         self._comparison = comparison
         self.tour.show(comparison)
-        self.panel.result.setText("Not compared yet." if comparison is None else describe_result(comparison))
-        if comparison is not None and self.panel.controls.auto.isChecked():
-            self.panel.controls.show_number(comparison.threshold)
+        self.panel.show_comparison(comparison)
 
     def _show_position(self) -> None:
         count = None if self._comparison is None else len(self._comparison.regions)
         self.panel.show_position(self.panel.table.position, count)
-
-    def _show_progress(self, done: int, total: int) -> None:
-        self.panel.progress.setRange(0, total)
-        self.panel.progress.setValue(done)
 
     def _say(self, message: str) -> None:
         self._message = message
@@ -284,15 +267,17 @@ class ComparisonWidget(QWidget):
 
     def _refresh(self) -> None:
         """Bring buttons, progress and notice up to date."""
-        panel, running = self.panel, self._job is not None
-        obstacle = self._find_obstacle()
+        panel, obstacle = self.panel, self._find_obstacle()
         before, after = self._pair
         remark = "" if obstacle or before is None or after is None else describe_transforms(before, after)
         notice = "\n".join(filter(None, (obstacle, self._message, self._find_change(), remark)))
         panel.notice.setText(breakable(notice))
         panel.notice.setVisible(bool(notice))
         panel.compare_button.setEnabled(not obstacle)
-        panel.show_running(running)
+        panel.show_running(self._job is not None)
+        panel.show_preset()
+        panel.show_extras(self._comparison, self._find_results())
+        panel.show_alignment(self._comparison, after is not None and is_aligned(after))
 
     def _find_obstacle(self) -> str:
         """Return why the two cannot be compared, "" if they can."""
@@ -302,10 +287,10 @@ class ComparisonWidget(QWidget):
         if len(offered) == 1:
             return f"Open a second image to compare '{offered[0].name}' with."
         try:
-            self._read_settings()
+            settings = self.panel.read_settings()
         except ValueError as error:
             return f"{error}."
-        return explain_mismatch(*self._pair)
+        return explain_mismatch(*self._pair, settings.size)
 
     def _find_change(self) -> str:
         """Return that the result is of other settings than the form has now, "" if it is not."""
@@ -314,32 +299,39 @@ class ComparisonWidget(QWidget):
         shown = self._comparison.settings
         if all(getattr(shown, name) == value for name, value in self.panel.form.values.items()):
             return ""
-        return "The advanced settings have changed. Press Compare to use them."
+        return "The settings have changed. Press Compare to use them."
 
-    def _read_settings(self) -> Settings:
-        controls = self.panel.controls
-        return Settings(threshold=controls.threshold, min_area=controls.min_area.value(), **self.panel.form.values)
+    def _take_preset(self, settings: Settings) -> None:
+        """Show the settings of a preset; a result that is shown follows, as far as it can."""
+        self.panel.show_settings(settings)
+        self._follow_controls()
 
     def _connect(self) -> None:
         panel, layers = self.panel, self._viewer.layers
         panel.pickers.changed.connect(self._sync)
         panel.compare_button.clicked.connect(self.compare)
         panel.cancel_button.clicked.connect(self.cancel)
-        panel.reset_button.clicked.connect(self.reset)
+        panel.presets.chosen.connect(self._take_preset)
+        panel.align_button.clicked.connect(self.align_after)
+        panel.evidence_box.clicked.connect(partial(self.show_extra, "evidence"))
+        panel.forgiven_box.clicked.connect(partial(self.show_extra, "forgiven"))
+        panel.ignore_button.clicked.connect(self.ignore_region)
         panel.copy_button.clicked.connect(panel.table.copy)
         panel.next_button.clicked.connect(self.tour.go_next)
         panel.previous_button.clicked.connect(self.tour.go_previous)
         panel.controls.changed.connect(self._follow_controls)
         panel.controls.released.connect(self._follow_controls)
         panel.form.changed.connect(self._refresh)
+        self.cutter.cut.connect(self._take_cut)
+        self.cutter.again.connect(self._follow_controls)
+        self.cutter.failed.connect(self._fail)
         self.tour.moved.connect(self._show_position)
         for event in (layers.events.inserted, layers.events.removed, layers.events.reordered, layers.events.renamed):
             event.connect(self.reset_choices)
 
 
-def _cancel_all(runs: dict[str, Run], *_: object) -> None:
-    for run in runs.values():
-        run.cancel()
+def _cancel_all(runs: Runs, *_: object) -> None:
+    runs.cancel()
 
 
 def _ignore(_: object) -> None:

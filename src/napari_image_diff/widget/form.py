@@ -6,17 +6,43 @@ from typing import Any
 
 from magicgui.widgets import create_widget
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
 from ..settings import Settings, describe_fields
 
-__all__ = ["SettingsForm"]
+__all__ = ["PresetPicker", "SettingsForm"]
 
-# `threshold` and `min_area` have live controls of their own; a layer knows by itself whether it is colour.
-ELSEWHERE = ("threshold", "min_area", "channels")
+PRESETS = {"Detect": Settings(), "Classic": Settings.classic(), "Wang 2004": Settings.wang2004()}
+
+# These have live controls of their own; a layer knows by itself whether it is colour.
+ELSEWHERE = ("threshold", "sensitivity", "min_area", "channels")
+
+# Made here, and shown above with what is often needed
+IN_SIGHT = ("align",)
 
 # The keys of a field's metadata that magicgui knows too
 OPTIONS = ("min", "max", "step")
+
+
+class PresetPicker(QComboBox):
+    """A list of whole sets of settings; it reads "Custom" where the settings are none of them."""
+
+    chosen = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addItems([*PRESETS])
+        self.setPlaceholderText("Custom")
+        self.setToolTip(
+            "All settings at once. Detect finds what noise and edges do not explain. Classic is SSIM, Otsu's threshold "
+            "and contours, as in the well-known recipes; Wang 2004 is that with the Gaussian window."
+        )
+        self.activated.connect(lambda index: self.chosen.emit(PRESETS[self.itemText(index)]))
+
+    def show_settings(self, settings: Settings | None) -> None:
+        """Show which of the sets these are, if any."""
+        names = [name for name, preset in PRESETS.items() if preset == settings]
+        self.setCurrentIndex(self.findText(names[0]) if names else -1)
 
 
 class SettingsForm(QWidget):
@@ -36,8 +62,9 @@ class SettingsForm(QWidget):
         for name, (kind, metadata) in describe_fields().items():
             if name not in ELSEWHERE:
                 field = self.fields[name] = _field(name, kind, metadata)
-                layout.addRow("" if kind is bool else metadata["label"], field.native)
                 field.changed.connect(self._tell)
+                if name not in IN_SIGHT:
+                    layout.addRow("" if kind is bool else metadata["label"], field.native)
         self._tell()
 
     @property

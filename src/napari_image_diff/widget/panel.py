@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
-from qtpy.QtGui import QIcon
+from qtpy.QtGui import QAction, QIcon
 from qtpy.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
     QBoxLayout,
+    QCheckBox,
     QComboBox,
     QFrame,
     QHBoxLayout,
@@ -24,18 +26,25 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from .controls import LiveControls, WheelGuard
-from .form import SettingsForm
+from ..settings import Settings
+from .controls import LiveControls, WheelGuard, make_title
+from .form import PresetPicker, SettingsForm
 from .pickers import LayerPickers
 from .table import RegionTable
 from .tour import NEXT_KEY, PREVIOUS_KEY
+from .work import describe_result
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from ..comparison import Comparison
+
 __all__ = ["Panel", "breakable", "scrolling"]
 
 LONGEST_WORD = 16
+
+ALIGN, UNDO = "Align after layer", "Undo"
+ALIGN_HELP = "Lay the after layer on before, as it was found to lie: only its affine changes, not its data."
 
 
 class Panel(QWidget):
@@ -50,16 +59,33 @@ class Panel(QWidget):
         self.progress.setToolTip("How much of the comparison is done.")
         self.notice = _text("What stands in the way, what went wrong, or what to know about these two layers.")
         self.result = _text("The result for the two images picked above.")
+        self.verdict = _text(
+            "Whether the two are identical, differ, or differ by no more than noise and edges explain."
+        )
+        self.verdict.setStyleSheet("font-weight: bold")
         self.controls = LiveControls()
+        self.evidence_box = _check(
+            "Evidence", "Show how far each pixel exceeds what noise and edges explain: 1 is the limit."
+        )
+        self.forgiven_box = _check("Forgiven", "Box in gray what a small displacement explains, and so is no region.")
         self.table = RegionTable()
         self.position = QLabel()
         self.position.setToolTip("Which region of how many, in the order of the table.")
         self.previous_button = _button("Previous", f"Go to the previous region of the table ({PREVIOUS_KEY}).")
         self.next_button = _button("Next", f"Go to the next region of the table ({NEXT_KEY}).")
+        self.ignore_button = _button(
+            "Ignore region",
+            "Ignore the marked region from now on: add it to the layer picked for Ignore, or to a new one; compare.",
+        )
         self.copy_button = _button("Copy table", "Copy the whole table, to paste it into a spreadsheet.")
+        self.presets = PresetPicker()
         self.form = SettingsForm()
-        self.reset_button = _button("Reset all", "Put all settings back to their defaults, the advanced ones too.")
+        self.align_button = _button(ALIGN, "")
         self.advanced = self._fold()
+        for title, button in ("Ignore this region from now on", self.ignore_button), ("Copy table", self.copy_button):
+            action = QAction(title, self.table)
+            action.triggered.connect(button.click)
+            self.table.addAction(action)
         self._lay_out()
         self._guard = WheelGuard()
         for kind in (QComboBox, QAbstractSpinBox, QAbstractSlider):
@@ -68,16 +94,70 @@ class Panel(QWidget):
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(4)
         column.addWidget(self.pickers)
+        column.addLayout(_row(self.presets, title="Preset"))
+        alignment = self.form.fields["align"]
+        column.addLayout(_row(alignment.native, title=alignment.label))
         column.addWidget(self.notice)
         column.addLayout(_row(self.compare_button, self.cancel_button))
+        column.addWidget(self.verdict)
         column.addWidget(_one_place(self.result, self.progress))
         column.addWidget(self.controls)
+        column.addLayout(_row(self.evidence_box, self.forgiven_box, self.align_button))
         column.addLayout(_row(self.position, self.previous_button, self.next_button))
         column.addWidget(self.table, 1)
-        column.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignRight)
+        column.addLayout(_row(self.ignore_button, self.copy_button))
         column.addWidget(self.advanced)
-        column.addWidget(self.reset_button, 0, Qt.AlignmentFlag.AlignRight)
+
+    def read_settings(self) -> Settings:
+        """Return the settings as they stand; raise ValueError if they cannot be."""
+        return Settings(**self.controls.values, **self.form.values)
+
+    def show_settings(self, settings: Settings) -> None:
+        """Show `settings` in all controls."""
+        self.controls.show_settings(settings)
+        self.form.show_settings(settings)
+
+    def show_comparison(self, comparison: Comparison | None) -> None:
+        """Say what came out."""
+        self.verdict.setText("" if comparison is None else f"{comparison.verdict.capitalize()}.")
+        self.result.setText("Not compared yet." if comparison is None else describe_result(comparison))
+        if comparison is not None and comparison.settings.threshold == "otsu":
+            self.controls.show_otsu(comparison.threshold)
+
+    def show_extras(self, comparison: Comparison | None, shown: Container[str]) -> None:
+        """Show which of the layers that not every comparison has can be shown, and which are."""
+        boxes = {"evidence": self.evidence_box, "forgiven": self.forgiven_box}
+        there = {
+            "evidence": comparison is not None and comparison.evidence is not None,
+            "forgiven": comparison is not None and len(comparison.forgiven) > 0,
+        }
+        for role, box in boxes.items():
+            box.setChecked(role in shown)
+            box.setEnabled(there[role] or role in shown)
+
+    def show_alignment(self, comparison: Comparison | None, aligned: bool) -> None:
+        """Show whether the after layer can be laid on before, or has been and can go back."""
+        found = None if comparison is None else comparison.resolved["alignment"]
+        self.align_button.setText(UNDO if aligned else ALIGN)
+        self.align_button.setEnabled(aligned or (found is not None and found["outcome"] == "aligned"))
+        self.align_button.setToolTip(
+            ALIGN_HELP if found is None else f"{ALIGN_HELP}\nFound: {found['outcome']}, {found['reason']}."
+        )
+
+    def show_preset(self) -> None:
+        """Show which preset the settings are, if any."""
+        try:
+            settings = self.read_settings()
+        except ValueError:
+            settings = None
+        self.presets.show_settings(settings)
+
+    def show_progress(self, done: int, total: int) -> None:
+        """Show how much of a run is done."""
+        self.progress.setRange(0, total)
+        self.progress.setValue(done)
 
     def show_running(self, running: bool) -> None:
         """Show the progress of a run, or the result."""
@@ -98,6 +178,7 @@ class Panel(QWidget):
         self.position.setText(text)
         for button in (self.previous_button, self.next_button, self.copy_button):
             button.setEnabled(bool(count))
+        self.ignore_button.setEnabled(row >= 0)
 
     def _fold(self) -> QCollapsible:
         fold = QCollapsible()
@@ -176,9 +257,17 @@ def _one_place(*widgets: QWidget) -> QWidget:
     return place
 
 
-def _row(first: QWidget, *others: QWidget) -> QBoxLayout:
+def _check(title: str, tooltip: str) -> QCheckBox:
+    box = QCheckBox(title)
+    box.setToolTip(tooltip)
+    return box
+
+
+def _row(first: QWidget, *others: QWidget, title: str = "") -> QBoxLayout:
     """Return widgets side by side, of which the first takes the room that is left."""
     row = QHBoxLayout()
+    if title:
+        row.addWidget(make_title(title))
     row.addWidget(first, 1)
     for widget in others:
         row.addWidget(widget)

@@ -1,89 +1,101 @@
-"""Which two layers: the Before and After pickers."""
+"""Which layers: the pickers of the two images, and of what of them counts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 
-from ..layers import is_result, real_layer
+from ..geometry import MASKS, real_layer
+from ..placing import is_result
+from .controls import make_title
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari.components import ViewerModel
     from napari.layers import Image
 
-__all__ = ["LayerPickers"]
+__all__ = ["LayerListener", "LayerPickers"]
+
+NOTHING, OUTSIDE = "nothing", "outside "
 
 
 class LayerPickers(QWidget):
-    """Two lists of the Image layers of a viewer, without our own results.
-
-    They hold on to layers, not to names: magicgui's lists lose the choice when a layer is renamed.
-    """
+    """Lists of the layers of a viewer, without our own results: images for before and after, masks for what counts."""
 
     changed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
-        self._offered: list[Image] = []
-        self._before, self._after = QComboBox(), QComboBox()
+        self._before = _LayerBox("The image as it was.")
+        self._after = _LayerBox("The image to look for changes in.")
+        self.ignore = _LayerBox(
+            "What is not compared: what lies under some labels or shapes, or all outside them. "
+            "They count where they lie over Before.",
+            (NOTHING, "", OUTSIDE),
+        )
         self.swap_button = QPushButton("Swap")
         self.swap_button.setToolTip("Exchange Before and After.")
         self._lay_out()
-        for box in self.boxes:
+        for box in (*self.boxes, self.ignore):
             box.currentIndexChanged.connect(self._tell)
         self.swap_button.clicked.connect(self.swap)
         self.refresh()
 
     @property
-    def boxes(self) -> tuple[QComboBox, QComboBox]:
-        """The two lists."""
+    def boxes(self) -> tuple[_LayerBox, _LayerBox]:
+        """The lists of the two images."""
         return self._before, self._after
 
     @property
     def before(self) -> Image | None:
         """The layer picked as before."""
-        return self._picked(self._before)
+        return self._before.layer
 
     @property
     def after(self) -> Image | None:
         """The layer picked as after."""
-        return self._picked(self._after)
+        return self._after.layer
+
+    @property
+    def picked_mask(self) -> dict[str, Any]:
+        """The layer picked for what counts, under the name that it has for `compare`: "ignore" or "inside"."""
+        layer = self.ignore.layer
+        return {} if layer is None else {"inside" if self.ignore.way == OUTSIDE else "ignore": layer}
 
     @property
     def offered(self) -> Sequence[Image]:
-        """The layers that can be picked, from the lowest in the layer list up."""
-        return tuple(self._offered)
+        """The images that can be picked, from the lowest in the layer list up."""
+        return tuple(self._before.layers)
 
     def refresh(self) -> None:
         """Follow the layer list; what was picked stays picked as long as it is there."""
-        before, after = self.before, self.after
-        self._offered = [layer for layer in map(real_layer, self._viewer.layers) if _is_offered(layer)]
-        before = before if before in self._offered else None
-        after = after if after in self._offered else None
+        layers = [layer for layer in map(real_layer, self._viewer.layers) if not is_result(layer)]
+        images = [layer for layer in layers if type(layer).__name__ == "Image"]
+        masks = [layer for layer in layers if type(layer).__name__ in MASKS and layer.ndim == 2]
+        before = self.before if self.before in images else None
+        after = self.after if self.after in images else None
         if before is None:
-            before = next((layer for layer in self._suggested() if layer is not after), None)
+            before = next((layer for layer in self._suggest(images) if layer is not after), None)
         if after is None:
-            after = next((layer for layer in self._suggested() if layer is not before), None)
-        self.pick(before, after)
+            after = next((layer for layer in self._suggest(images) if layer is not before), None)
+        self.ignore.offer(masks, self.ignore.layer, self.ignore.way)
+        self._offer(images, before, after)
 
     def pick(self, before: Image | None, after: Image | None) -> None:
         """Show these two as picked."""
-        with QSignalBlocker(self._before), QSignalBlocker(self._after):
-            for box, layer in (self._before, before), (self._after, after):
-                box.clear()
-                box.addItems([offered.name for offered in self._offered])
-                box.setCurrentIndex(self._offered.index(layer) if layer in self._offered else -1)
-        self.swap_button.setEnabled(len(self._offered) > 1)
+        self._offer(self._before.layers, before, after)
+
+    def pick_ignored(self, mask: Any) -> None:
+        """Show this layer as picked for what is ignored."""
+        self.ignore.offer(self.ignore.layers, mask)
         self._tell()
 
     def pick_selected(self) -> bool:
         """Pick the two layers selected in the layer list, the lower as before; return whether there are just two."""
-        selected = self._selected()
+        selected = self._selected(self._before.layers)
         if len(selected) != 2:
             return False
         self.pick(*selected)
@@ -93,39 +105,99 @@ class LayerPickers(QWidget):
         """Exchange before and after."""
         self.pick(self.after, self.before)
 
+    def _offer(self, images: list[Any], before: Image | None, after: Image | None) -> None:
+        self._before.offer(images, before)
+        self._after.offer(images, after)
+        self.swap_button.setEnabled(len(images) > 1)
+        self._tell()
+
     def _tell(self) -> None:
-        """Tell of a change; long names, which a narrow dock cuts off, are whole in the tooltips."""
-        self._before.setToolTip(f"The image as it was.\n{self._before.currentText()}".strip())
-        self._after.setToolTip(f"The image to look for changes in.\n{self._after.currentText()}".strip())
+        for box in (*self.boxes, self.ignore):
+            box.describe()
         self.changed.emit()
 
-    def _picked(self, box: QComboBox) -> Image | None:
-        index = box.currentIndex()
-        return self._offered[index] if 0 <= index < len(self._offered) else None
-
-    def _suggested(self) -> list[Image]:
+    def _suggest(self, images: list[Any]) -> list[Any]:
         """Return the layers in the order in which to fall back on them: two that are selected, or all, from below."""
-        selected = self._selected()
-        return selected if len(selected) == 2 else self._offered
+        selected = self._selected(images)
+        return selected if len(selected) == 2 else images
 
-    def _selected(self) -> list[Image]:
-        return [layer for layer in self._offered if layer in self._viewer.layers.selection]
+    def _selected(self, images: list[Any]) -> list[Any]:
+        return [layer for layer in images if layer in self._viewer.layers.selection]
 
     def _lay_out(self) -> None:
-        for box in self.boxes:
-            # A long layer name must not widen the dock
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(8)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(4)
         grid.setColumnStretch(1, 1)
-        for row, (title, box) in enumerate(zip(("Before", "After"), self.boxes, strict=True)):
-            label = QLabel(title)
+        titles = {"Before": self._before, "After": self._after, "Ignore": self.ignore}
+        for row, (title, box) in enumerate(titles.items()):
+            label = make_title(title)
             label.setBuddy(box)
             grid.addWidget(label, row, 0)
-            grid.addWidget(box, row, 1)
+            grid.addWidget(box, row, 1, 1, 1 if box in self.boxes else 2)
         grid.addWidget(self.swap_button, 0, 2, 2, 1)
 
 
-def _is_offered(layer: Image) -> bool:
-    return type(layer).__name__ == "Image" and not is_result(layer)
+class _LayerBox(QComboBox):
+    """A list of layers. It holds on to layers, not to names: magicgui's lists lose the choice on a renaming.
+
+    There may be several ways to pick a layer, each with words to put before its name; `NOTHING` is to pick none.
+    """
+
+    def __init__(self, help_: str, ways: tuple[str, ...] = ("",)) -> None:
+        super().__init__()
+        self._help, self._ways = help_, ways
+        self._entries: list[tuple[str, Any]] = []
+        # A long layer name must not widen the dock
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(8)
+
+    @property
+    def layers(self) -> list[Any]:
+        """The layers that can be picked."""
+        return list(dict.fromkeys(layer for _, layer in self._entries if layer is not None))
+
+    @property
+    def layer(self) -> Any:
+        """The layer picked, None for none."""
+        return self._entries[self.currentIndex()][1] if self.currentIndex() >= 0 else None
+
+    @property
+    def way(self) -> str:
+        """How it is picked."""
+        return self._entries[self.currentIndex()][0] if self.currentIndex() >= 0 else ""
+
+    def offer(self, layers: Iterable[Any], picked: Any, way: str = "") -> None:
+        """Offer these layers, and show one of them as picked, without telling of it."""
+        self._entries = [(NOTHING, None)] if NOTHING in self._ways else []
+        self._entries += [(words, layer) for words in self._ways if words != NOTHING for layer in layers]
+        with QSignalBlocker(self):
+            self.clear()
+            self.addItems([words + ("" if layer is None else layer.name) for words, layer in self._entries])
+            unpicked = 0 if NOTHING in self._ways else -1
+            self.setCurrentIndex(self._entries.index((way, picked)) if (way, picked) in self._entries else unpicked)
+
+    def describe(self) -> None:
+        """Bring the tooltip up to date: it has long names, which a narrow dock cuts off, in full."""
+        self.setToolTip(f"{self._help}\n{self.currentText()}".strip())
+
+
+class LayerListener:
+    """Hears of what happens to a few layers: of those events that they have."""
+
+    def __init__(self, events: Iterable[str], hear: Callable[[Any], None]) -> None:
+        self._events, self._hear = tuple(events), hear
+        self._layers: list[Any] = []
+
+    def follow(self, layers: Iterable[Any]) -> None:
+        """Listen to these layers, None among them left out, and no longer to others."""
+        for layer in self._layers:
+            for emitter in self._emitters(layer):
+                emitter.disconnect(self._hear)
+        self._layers = [layer for layer in layers if layer is not None]
+        for layer in self._layers:
+            for emitter in self._emitters(layer):
+                emitter.connect(self._hear)
+
+    def _emitters(self, layer: Any) -> list[Any]:
+        return [layer.events[name] for name in self._events if name in layer.events.emitters]

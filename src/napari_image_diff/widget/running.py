@@ -17,7 +17,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QThreadPool, Signal
 from superqt.utils import create_worker
 
-__all__ = ["Progress", "Run"]
+__all__ = ["Progress", "Run", "Runs"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with how much is done and how much there is to do; raises to stop the computation."""
@@ -116,6 +116,30 @@ class Run(QObject):
 
     def _finish(self) -> None:
         self._all.discard(self)
+
+
+class Runs(dict[str, Run]):
+    """What is under way for somebody, of each kind one."""
+
+    def begin(
+        self,
+        kind: str,
+        function: Callable[[Progress], Any],
+        take: Callable[[Any], None],
+        fail: Callable[[str], None],
+    ) -> Run:
+        """Start a run, which hands its answer to `take` or says to `fail` what went wrong."""
+        run = self[kind] = Run(function)
+        run.returned.connect(take)
+        run.failed.connect(fail)
+        run.start()
+        return run
+
+    def cancel(self, *kinds: str) -> None:
+        """Give up runs of these kinds, and forget them; without a kind all."""
+        for kind in kinds or tuple(self):
+            if kind in self:
+                self.pop(kind).cancel()
 
 
 class _Cancelled(Exception):

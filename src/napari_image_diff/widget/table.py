@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
-from qtpy.QtGui import QGuiApplication, QKeyEvent
-from qtpy.QtWidgets import QAbstractItemView, QTableView
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt, Signal
+from qtpy.QtGui import QContextMenuEvent, QGuiApplication, QKeyEvent
+from qtpy.QtWidgets import QAbstractItemView, QMenu, QTableView
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RegionModel", "RegionTable"]
+__all__ = ["RegionModel", "RegionTable", "describe_region"]
 
 
 class Column(NamedTuple):
@@ -25,18 +25,25 @@ class Column(NamedTuple):
 # The order is that of interest: a narrow dock shows the first few. Columns not named here follow under their own name.
 COLUMNS = {
     "label": Column("Label", "Number of the region: its value in the filled mask"),
+    "kind": Column("Kind", "What kind of change it is; hold the pointer over a row to read why"),
     "area": Column("Area", "Pixels of the region, holes filled"),
+    "evidence_max": Column("Evidence", "Largest evidence in the region: 1 is what noise and edges explain at most"),
     "difference_max": Column("Max", "Largest difference (1 - SSIM) in the region"),
     "difference_mean": Column("Mean", "Mean difference (1 - SSIM) in the region"),
     "centroid_row": Column("Row", "Row of the centre, in pixels"),
     "centroid_col": Column("Column", "Column of the centre, in pixels"),
     "before_mean": Column("Before", "Mean intensity of the before image in the region"),
     "after_mean": Column("After", "Mean intensity of the after image in the region"),
+    "moved_rows": Column("Moved rows", "Rows by which what was here moved, downwards positive"),
+    "moved_cols": Column("Moved columns", "Columns by which what was here moved, to the right positive"),
+    "partner": Column("Other end", "Number of the region that what moved came from or went to; 0 is none"),
     "contour_area": Column("Contour area", "Area of the polygon round the region; minimum area is held against it"),
     "min_row": Column("Min row", "First row of the box"),
     "min_col": Column("Min column", "First column of the box"),
     "max_row": Column("Max row", "Row after the last of the box"),
     "max_col": Column("Max column", "Column after the last of the box"),
+    "evidence_mean": Column("Mean evidence", "Mean evidence in the region"),
+    "reason": Column("Why", "Why it is of that kind"),
 }
 
 # Rows that are in sight however low the dock is, beside the head and the scroll bar
@@ -90,13 +97,17 @@ class RegionModel(QAbstractTableModel):
         return 0 if parent is not None and parent.isValid() else len(self._names)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return the text of a cell, or how it is aligned."""
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        if role != Qt.ItemDataRole.DisplayRole or self._regions is None:
+        """Return the text of a cell, how it is aligned, or why its region is what it is."""
+        if self._regions is None:
             return None
-        value = self._regions[self._names[index.column()]].iloc[self._order[index.row()]]
-        return _as_text(value)
+        region = self._order[index.row()]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return describe_region(self._regions.iloc[region])
+        value = self._regions[self._names[index.column()]].iloc[region]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            side = Qt.AlignmentFlag.AlignLeft if isinstance(value, str) else Qt.AlignmentFlag.AlignRight
+            return side | Qt.AlignmentFlag.AlignVCenter
+        return _as_text(value) if role == Qt.ItemDataRole.DisplayRole else None
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return the head of a column and what it means."""
@@ -126,10 +137,20 @@ class RegionModel(QAbstractTableModel):
             self._order = self._order[::-1]
 
 
+def describe_region(region: pd.Series[Any]) -> str | None:
+    """Say what kind of change a region is and why, in a line; None where only the difference was cut."""
+    return f"Region {region['label']}: {region['kind']}, {region['reason']}" if "kind" in region else None
+
+
 def _as_text(value: Any) -> str:
-    """Return a number with four digits, or with one after the point where it is large: positions have no exponent."""
+    """Return a number with four digits, or with one after the point where it is large: positions have no exponent.
+
+    Where there is none (of what did not move), the cell is empty.
+    """
     if not isinstance(value, float):
         return str(value)
+    if np.isnan(value):
+        return ""
     return f"{value:.1f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
@@ -173,6 +194,10 @@ class RegionTable(QTableView):
         if columns != self._model.columnCount():
             self.resizeColumnsToContents()
 
+    def sizeHint(self) -> QSize:
+        """Ask for no more height than is needed: it gets what is left in the dock."""
+        return QSize(super().sizeHint().width(), self.minimumHeight())
+
     def mark(self, label: int) -> None:
         """Mark the row of a region, without telling that it was picked."""
         self._label = label
@@ -198,6 +223,19 @@ class RegionTable(QTableView):
         clipboard = QGuiApplication.clipboard()
         if clipboard is not None:
             clipboard.setText(self._model.as_text())
+
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:
+        """Offer what can be done with the region under the pointer, and go to it first."""
+        viewport = self.viewport()
+        if event is None or viewport is None:
+            return
+        index = self.indexAt(viewport.mapFromGlobal(event.globalPos()))
+        if index.isValid():
+            self._go(index)
+            menu = QMenu(self)
+            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            menu.addActions(self.actions())
+            menu.popup(event.globalPos())
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         """Go to the row that a key reaches; leave letters to the viewer, where they are commands."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from .table import RegionTable
+from .table import RegionTable, describe_region
 from .viewing import BoxMark, CanvasHooks, go_to, region_at
 
 if TYPE_CHECKING:
+    import pandas as pd
     from napari.components import ViewerModel
 
     from ..comparison import Comparison
@@ -72,15 +73,13 @@ class RegionTour(QObject):
         layers = self._find_layers()
         if self._comparison is None or not layers:
             return
-        regions = self._comparison.regions
-        row = int(regions["label"].searchsorted(label))
-        go_to(self._viewer, next(iter(layers.values())), regions.iloc[row])
+        go_to(self._viewer, next(iter(layers.values())), _region(self._comparison, label))
         self._point_out(label, layers)
 
     def _pick_at(self, position: tuple[float, ...]) -> None:
         """Mark the region that was clicked in the canvas, and its row."""
         layers = self._find_layers()
-        seen = [layer for kind, layer in layers.items() if kind != "image" and layer.visible]
+        seen = [layers[role] for role in ("filled mask", "bounding boxes") if role in layers and layers[role].visible]
         if self._comparison is None or not seen:
             return
         label = region_at(self._comparison, seen[0], position)
@@ -89,7 +88,14 @@ class RegionTour(QObject):
             self._point_out(label, layers)
 
     def _point_out(self, label: int, layers: dict[str, Any]) -> None:
-        self._mark.put(layers.get("shapes"), label)
-        if "labels" in layers:
-            layers["labels"].selected_label = label
+        self._mark.put(layers.get("bounding boxes"), label)
+        if "filled mask" in layers:
+            layers["filled mask"].selected_label = label
+        if self._comparison is not None:
+            self._viewer.status = describe_region(_region(self._comparison, label)) or ""
         self.moved.emit()
+
+
+def _region(comparison: Comparison, label: int) -> pd.Series[Any]:
+    """Return the row of a region in its table."""
+    return comparison.regions.iloc[int(comparison.regions["label"].searchsorted(label))]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..layers import BOXES_DRAWN, LayerData, array_of, channels_of, layers_of
+from ..geometry import array_of, mask_of
+from ..layers import BOXES_DRAWN, channels_of, layers_of
+from ..placing import LayerData
 from ..settings import Settings
 from .running import Progress
 
@@ -28,25 +30,27 @@ class Result(NamedTuple):
 
 
 class Job(NamedTuple):
-    """Two layers to compare, with the arrays that they had when it began."""
+    """Two layers to compare, with the arrays and the mask that they had when it began."""
 
     before: Image
     after: Image
     arrays: tuple[Any, Any]
+    mask: Mapping[str, Any]
     settings: Settings
 
     @classmethod
-    def of(cls, before: Image, after: Image, settings: Settings) -> Job:
-        """Return the job for two layers as they are now."""
+    def of(cls, before: Image, after: Image, mask: Mapping[str, Any], settings: Settings) -> Job:
+        """Return the job for two layers, and for what counts of them, as they are now."""
         settings = Settings.resolve(settings, channels=channels_of(before, after))
-        return cls(before, after, (array_of(before), array_of(after)), settings)
+        drawn = {name: mask_of(layer, before) for name, layer in mask.items()}
+        return cls(before, after, (array_of(before), array_of(after)), drawn, settings)
 
     def run(self, progress: Progress) -> Result:
         """Compare the two; the engine is imported here, so that a first import does not hold up the window."""
         from ..comparison import compare
 
-        comparison = compare(*self.arrays, self.settings, progress=progress)
-        return Result(comparison, layers_of(comparison, self.before))
+        comparison = compare(*self.arrays, self.settings, progress=progress, **self.mask)
+        return Result(comparison, layers_of(comparison, self.before, more=True))
 
     def lost_from(self, layers: Container[Image]) -> str:
         """Return the name of the layer that is not among `layers`, "" if both are."""
@@ -58,12 +62,10 @@ class Job(NamedTuple):
         return next((str(layer.name) for layer, array in pairs if array_of(layer) is not array), "")
 
 
-def rethreshold(
-    comparison: Comparison, threshold: float | str, min_area: float, before: Image, progress: Progress
-) -> Result:
+def rethreshold(comparison: Comparison, changes: Mapping[str, Any], before: Image, progress: Progress) -> Result:
     """Cut a comparison anew."""
-    cut = comparison.rethreshold(threshold, min_area, progress=progress)
-    return Result(cut, layers_of(cut, before))
+    cut = comparison.rethreshold(**changes, progress=progress)
+    return Result(cut, layers_of(cut, before, more=True))
 
 
 def warm_up(progress: Progress) -> None:
@@ -80,10 +82,18 @@ def warm_up(progress: Progress) -> None:
 
 def describe_result(comparison: Comparison) -> str:
     """Return what the dock says of a result: its summary, what was resolved, boxes not drawn."""
-    summary = comparison.summary
-    lines = [summary[0].upper() + summary[1:] + "."]
+    summary, resolved = comparison.summary, comparison.resolved
+    found = [f"data range {resolved['data_range']:g}"]
+    if resolved["alignment"]["outcome"] == "not needed":
+        found.insert(0, "alignment not needed")
+    if resolved["edge_tolerance"] is not None:
+        found.insert(0, f"edge tolerance {resolved['edge_tolerance']} pixel{'s' * (resolved['edge_tolerance'] > 1)}")
+    lines = [_sentence(summary), _sentence(", ".join(found))]
     missing = len(comparison.regions) - BOXES_DRAWN
     if missing > 0:
         lines.append(f"Boxes of the {BOXES_DRAWN:,} largest regions are drawn, {missing:,} are not.")
-    lines.append(f"Data range {comparison.resolved['data_range']:g}.")
     return " ".join(lines)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."

@@ -1,0 +1,222 @@
+"""Where layers lie in the world of a viewer: masks seen from *before*, and *after* laid upon it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer, Shapes
+
+    from .comparison import Comparison
+
+__all__ = [
+    "MASKS",
+    "TRANSFORMS",
+    "add_to_mask",
+    "array_of",
+    "describe_transforms",
+    "is_aligned",
+    "mask_of",
+    "pixels_of",
+    "real_layer",
+    "same_value",
+    "toggle_alignment",
+    "transforms_of",
+]
+
+TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+
+# What can say which pixels count
+MASKS = ("Labels", "Shapes")
+
+# Layers whose pixels lie upon each other within this many of them share a grid
+NEAR = 1e-6
+
+# The affine that a layer had before `toggle_alignment`, and the one that it got
+_aligned: weakref.WeakKeyDictionary[Layer, tuple[NDArray[np.float64], NDArray[np.float64]]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def real_layer(layer: Any) -> Any:
+    """Return the layer itself: what plugins get from a viewer are proxies, which fail ``is``."""
+    return getattr(layer, "__wrapped__", layer)
+
+
+def array_of(layer: Any) -> Any:
+    """Return the array of a layer; of a multiscale layer the full-size level."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def transforms_of(layer: Any) -> dict[str, Any]:
+    """Return where a layer lies, as attributes of another layer."""
+    return {name: getattr(layer, name) for name in TRANSFORMS} | {"affine": _affine_of(layer)}
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Return whether two attributes of layers are the same."""
+    return bool(np.array_equal(one, other)) if isinstance(one, np.ndarray) else bool(one == other)
+
+
+def describe_transforms(before: Image, after: Image) -> str:
+    """Say that two layers lie differently in the viewer, "" if they do not: they are compared by index."""
+    ours, theirs = transforms_of(before), transforms_of(after)
+    different = [name for name in TRANSFORMS if name != "axis_labels" and not same_value(ours[name], theirs[name])]
+    if not different or is_aligned(after):
+        return ""
+    return (
+        f"The two layers differ in {', '.join(different)}. "
+        "They are compared pixel by pixel, not by where they lie in the viewer."
+    )
+
+
+def mask_of(layer: Any, before: Image) -> NDArray[np.bool_]:
+    """Return which pixels of `before` lie under a 2-D Labels layer (where it is not 0) or in a shape of a Shapes layer.
+
+    Returns
+    -------
+    (H, W) bool array
+        On the grid of `before`, whatever the transforms of the two layers.
+
+    Raises
+    ------
+    ValueError
+        If it is another kind of layer, or not 2-D.
+    """
+    if type(layer).__name__ not in MASKS or layer.ndim != 2:
+        raise ValueError(
+            f"'{layer.name}' is a {type(layer).__name__} layer of {layer.ndim} dimensions; "
+            "give a Labels or Shapes layer of 2"
+        )
+    onto = np.linalg.inv(_world_of(before, before.units)) @ _world_of(layer, before.units)
+    shape = array_of(before).shape[:2]
+    if type(layer).__name__ == "Shapes":
+        return _draw(layer, onto, shape)
+    return _sample(np.asarray(array_of(layer)) != 0, np.linalg.inv(onto), shape)
+
+
+def pixels_of(comparison: Comparison, label: int, before: Image) -> NDArray[np.bool_]:
+    """Return the pixels of a region that are pixels of `before`: what was compared may be larger or smaller."""
+    found = np.zeros(array_of(before).shape[:2], np.bool_)
+    part = comparison.labels[: found.shape[0], : found.shape[1]] == label
+    found[: part.shape[0], : part.shape[1]] = part
+    return found
+
+
+def add_to_mask(viewer: ViewerModel, pixels: NDArray[np.bool_], before: Image, mask: Mapping[str, Any]) -> Labels:
+    """Add pixels of `before` to those that `mask` ignores, and return the layer that has them all now.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where a new layer goes.
+    pixels : (H, W) bool array
+        On the grid of `before`.
+    before : napari.layers.Image
+        The layer that was compared.
+    mask : mapping
+        ``{"ignore": layer}`` or ``{"inside": layer}`` as `compare` has them, or nothing.
+
+    Returns
+    -------
+    napari.layers.Labels
+        The layer that was ignored, if it is Labels on the grid of `before`; napari can undo it there. Otherwise a new
+        one named "ignore".
+    """
+    from napari.layers import Labels
+
+    ignored: Any = mask.get("ignore")
+    if type(ignored).__name__ == "Labels" and isinstance(ignored.data, np.ndarray) and _share_grid(ignored, before):
+        ignored.data_setitem(np.nonzero(pixels & (ignored.data == 0)), 1)
+        return ignored
+    for name, layer in mask.items():
+        pixels = pixels | (mask_of(layer, before) == (name == "ignore"))
+    layer = Labels(pixels.astype(np.uint8), name="ignore", opacity=0.4, **transforms_of(before))
+    selected = list(viewer.layers.selection)
+    viewer.add_layer(layer)
+    viewer.layers.selection = selected
+    return layer
+
+
+def toggle_alignment(comparison: Comparison | None, before: Image, after: Image) -> None:
+    """Lay `after` on `before` in the viewer, where `comparison` found it, or put it back where it was before that.
+
+    Only the layer's affine changes. Comparing goes by pixels, so another comparison finds the same.
+    """
+    if is_aligned(after):
+        after.affine, _ = _aligned.pop(after)
+    elif comparison is not None:
+        earlier = _affine_of(after)
+        after.affine = _find_affine(comparison, before, after)
+        _aligned[after] = earlier, _affine_of(after)
+
+
+def is_aligned(layer: Layer) -> bool:
+    """Return whether a layer still has the affine that `toggle_alignment` gave it."""
+    return layer in _aligned and same_value(_affine_of(layer), _aligned[layer][1])
+
+
+def _affine_of(layer: Layer) -> NDArray[np.float64]:
+    return np.array(layer.affine.affine_matrix)
+
+
+def _world_of(layer: Layer, units: Any) -> NDArray[np.float64]:
+    """Return the matrix that takes (row, column, 1) in a 2-D layer's data to the world, in `units`."""
+    origin, down, right = (np.array(layer.data_to_world(place)) for place in ((0, 0), (1, 0), (0, 1)))
+    matrix = np.eye(3)
+    matrix[:2] = np.stack([down - origin, right - origin, origin], axis=1)
+    # napari draws nm and um to one scale, and leaves pixels and um as they are
+    factors = [
+        (1 * own).m_as(unit) if own.is_compatible_with(unit) else 1.0
+        for own, unit in zip(layer.units, units, strict=True)
+    ]
+    return np.diag([*factors, 1.0]) @ matrix
+
+
+def _find_affine(comparison: Comparison, before: Image, after: Image) -> NDArray[np.floating]:
+    """Return the affine with which `after` lies on `before`."""
+    world = _world_of(after, before.units)
+    # From where after lies to where it shall lie, in the units of before, and then in its own
+    change = _world_of(before, before.units) @ np.linalg.inv(_matrix_of(comparison)) @ np.linalg.inv(world)
+    units = world @ np.linalg.inv(_world_of(after, after.units))
+    affine: NDArray[np.floating] = np.linalg.inv(units) @ change @ units @ _affine_of(after)
+    return affine
+
+
+def _share_grid(layer: Any, before: Image) -> bool:
+    onto = np.linalg.inv(_world_of(before, before.units)) @ _world_of(layer, before.units)
+    shape = array_of(before).shape[:2]
+    return bool(array_of(layer).shape == shape and (np.abs(onto - np.eye(3)) @ (*shape, 1)).max() < NEAR)
+
+
+def _sample(mask: NDArray[np.bool_], matrix: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return `mask` seen on a grid of `shape`, of whose pixels `matrix` gives the places in it; False outside."""
+    found = np.zeros(shape, np.bool_)
+    columns = np.arange(shape[1])
+    for row in range(shape[0]):
+        places = np.rint(matrix[:2, :2] @ [np.full_like(columns, row), columns] + matrix[:2, 2:]).astype(np.intp)
+        inside = ((places >= 0) & (places < np.reshape(mask.shape, (2, 1)))).all(axis=0)
+        found[row, inside] = mask[tuple(places[:, inside])]
+    return found
+
+
+def _draw(layer: Shapes, matrix: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return which pixels of a grid of `shape` lie in the shapes of a layer, which `matrix` takes to the grid."""
+    from napari.layers import Shapes
+
+    if not layer.nshapes:
+        return np.zeros(shape, np.bool_)
+    corners = [np.asarray(vertices) @ matrix[:2, :2].T + matrix[:2, 2] for vertices in layer.data]
+    drawn: NDArray[np.int_] = Shapes(corners, shape_type=layer.shape_type, ndim=2).to_labels(shape)
+    return drawn > 0
+
+
+def _matrix_of(comparison: Comparison) -> NDArray[np.float64]:
+    """Return the matrix that takes (row, column, 1) in before to the place in after that shows the same."""
+    return np.array(comparison.resolved["alignment"]["matrix"], np.float64)

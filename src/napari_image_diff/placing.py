@@ -1,0 +1,184 @@
+"""Our layers in a viewer: putting them there, knowing them again, and leaving alone what is not ours any more.
+
+Layers made here are known again by a mark in their metadata together with a reference kept here, never by name:
+a duplicate has the mark without the reference, and a layer that the user edited loses the reference.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+from collections.abc import Container, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .geometry import TRANSFORMS, real_layer, same_value, transforms_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer, Shapes
+
+    from .comparison import Comparison
+
+__all__ = ["ALWAYS", "MARK", "LayerData", "comparison_of", "is_result", "place", "remove", "results_of", "role_of"]
+
+LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
+"""napari's LayerData tuple: data, attributes, type of layer."""
+
+MARK = "napari-image-diff"
+
+# The roles of the layers that every comparison has; their names begin as these too
+ALWAYS = ("diff map", "filled mask", "bounding boxes")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Origin:
+    """What a layer of ours shows: a comparison, and of which two layers."""
+
+    before: weakref.ref[Image]
+    after: weakref.ref[Image]
+    comparison: Comparison
+
+
+_origins: weakref.WeakKeyDictionary[Layer, _Origin] = weakref.WeakKeyDictionary()
+
+
+def place(
+    viewer: ViewerModel,
+    comparison: Comparison,
+    before: Image,
+    after: Image,
+    layer_data: Sequence[LayerData],
+    *,
+    add: Container[str] = ALWAYS,
+) -> None:
+    """Show `layer_data`, some of the layers of `comparison`, in the viewer.
+
+    Layers that show an earlier comparison of the same two are updated in place; missing ones are added if their role
+    is in `add`. All of them count as showing `comparison` from now on, those that `layer_data` leaves out too.
+    """
+    existing = results_of(viewer, before, after)
+    selected = [real_layer(layer) for layer in viewer.layers.selection]
+    origin = _Origin(weakref.ref(before), weakref.ref(after), comparison)
+    if comparison.evidence is None and "evidence" in existing:
+        viewer.layers.remove(existing.pop("evidence"))
+    for data, attributes, kind in layer_data:
+        role = role_of(attributes)
+        if role in existing and _has_columns_of_theirs(existing[role]):
+            # The user has measured something of their own on it
+            _origins.pop(existing.pop(role))
+        if role in existing:
+            _update(existing[role], data, attributes)
+        elif role in add:
+            layer = _create(data, attributes, kind)
+            # Already now, because the dock hears of the new layer as it is added
+            _origins[layer] = origin
+            _add(viewer, layer, existing.get("diff map") if role not in ALWAYS else None)
+    for role, layer in existing.items():
+        _keep_up(layer, role, layer_data[0][1])
+        # Only now, because an update counts as an edit and releases the layer
+        _origins[layer] = origin
+    if list(viewer.layers.selection) != selected:
+        viewer.layers.selection = [layer for layer in selected if layer in viewer.layers]
+
+
+def remove(viewer: ViewerModel, before: Image, after: Image, role: str) -> None:
+    """Take our layer of this role and pair out of the viewer, if it is there."""
+    layer = results_of(viewer, before, after).get(role)
+    if layer is not None:
+        viewer.layers.remove(layer)
+
+
+def results_of(viewer: ViewerModel, before: Image, after: Image) -> dict[str, Layer]:
+    """Return our layers in the viewer for this pair, by their role ("diff map", "filled mask", ...)."""
+    found = {}
+    for layer in map(real_layer, viewer.layers):
+        origin = _origin_of(layer)
+        if origin is not None and origin.before() is before and origin.after() is after:
+            found[role_of({"metadata": layer.metadata})] = layer
+    return found
+
+
+def comparison_of(viewer: ViewerModel, before: Image, after: Image) -> Comparison | None:
+    """Return the comparison that the viewer shows for this pair, None if it shows none."""
+    for layer in results_of(viewer, before, after).values():
+        return _origins[layer].comparison
+    return None
+
+
+def is_result(layer: Layer) -> bool:
+    """Return whether we made this layer and the user has not made it their own since."""
+    return _origin_of(real_layer(layer)) is not None
+
+
+def role_of(attributes: dict[str, Any]) -> str:
+    """Return what a layer of ours with these attributes is there for."""
+    return str(attributes["metadata"][MARK]["role"])
+
+
+def _origin_of(layer: Layer) -> _Origin | None:
+    return _origins.get(layer) if MARK in layer.metadata else None
+
+
+def _release(event: Any) -> None:
+    """Leave a layer to the user who edited it: the next comparison makes a new one."""
+    _origins.pop(event.source, None)
+
+
+def _create(data: Any, attributes: dict[str, Any], kind: str) -> Layer:
+    from napari.layers import Layer
+
+    layer = Layer.create(data, attributes, kind)
+    layer.events.data.connect(_release)
+    if kind == "labels":
+        layer.events.labels_update.connect(_release)
+        layer.events.paint.connect(_release)
+    return layer
+
+
+def _add(viewer: ViewerModel, layer: Layer, below: Layer | None) -> None:
+    """Put a layer right above another, or on top."""
+    viewer.layers.insert(len(viewer.layers) if below is None else viewer.layers.index(below) + 1, layer)
+
+
+def _update(layer: Any, data: Any, attributes: dict[str, Any]) -> None:
+    """Give a layer of ours new content; how it is displayed stays as the user may have set it."""
+    if attributes.get("shape_type"):
+        _redraw(layer, data, attributes)
+    elif layer.data is not data:
+        layer.data = data
+    if "features" in attributes:
+        layer.features = attributes["features"]
+
+
+def _has_columns_of_theirs(layer: Any) -> bool:
+    """Return whether the layer's table has columns that we did not put there."""
+    return bool(set(getattr(layer, "features", ())) - {"index", *_origins[layer].comparison.regions})
+
+
+def _keep_up(layer: Any, role: str, attributes: dict[str, Any]) -> None:
+    """Give a layer of ours, whether it has new content or not, the record of the comparison and its place."""
+    layer.metadata[MARK] = attributes["metadata"][MARK] | {"role": role}
+    current = transforms_of(layer)
+    for name in TRANSFORMS:
+        if not same_value(current[name], attributes[name]):
+            setattr(layer, name, attributes[name])
+
+
+def _redraw(boxes: Shapes, corners: NDArray[np.float64], attributes: dict[str, Any]) -> None:
+    """Draw boxes anew: setting ``data`` fails in the 3-D view, and gives new boxes a width of their own."""
+    style = {name: attributes[name] for name in ("edge_color", "edge_width", "face_color")}
+    if boxes.nshapes:
+        # That of most boxes: one may be marked
+        style = {name: _most_frequent(getattr(boxes, name)) for name in style}
+        boxes.selected_data = set(range(boxes.nshapes))
+        boxes.remove_selected()
+    if len(corners):
+        boxes.add_rectangles(corners, **style)
+
+
+def _most_frequent(values: Any) -> Any:
+    found, counts = np.unique(np.asarray(values), axis=0, return_counts=True)
+    return found[np.argmax(counts)]
