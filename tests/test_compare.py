@@ -182,7 +182,7 @@ def test_summary_counts_what_is_not_valid() -> None:
 def test_resolved_says_what_was_used() -> None:
     before, after = pair()
     found = compare(colour(before), colour(after, 4), Settings.classic())
-    still = {"shift": (0.0, 0.0), "rotation": 0.0, "scale": (1.0, 1.0), "shear": 0.0}
+    still = {"shift": (0.0, 0.0), "rotation": 0.0, "scale": (1.0, 1.0), "shear": 0.0, "matrix": np.eye(3).tolist()}
     expected = {
         "data_range": 255.0,
         "channels": {"before": "RGB", "after": "RGBA"},

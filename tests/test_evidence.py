@@ -433,8 +433,8 @@ def limits_of(before: NDArray[Any], after: NDArray[Any], data_range: float = 255
     [
         (255.0, 1.0, 3.0),  # three steps of whole numbers
         (100.0, 1.0, 255 * 0.012),  # never more than 1.2 % of the data range
-        (4095.0, 1.0, 255 * 0.001),  # never less than 0.1 %
-        (1.0, 0.0, 255 * 0.001),
+        (4095.0, 1.0, 255 * 0.004),  # never less than 0.4 %
+        (1.0, 0.0, 255 * 0.004),
     ],
 )
 def test_without_noise_the_limit_is_its_floor(data_range: float, quantum: float, floor: float) -> None:
@@ -456,7 +456,7 @@ def test_the_floor_rises_with_the_noise_up_to_its_most() -> None:
         found = noise.make_limits(counted(source_of(before, after), [(0, 0, 256, 256)], 1), 1, 255.0, 0.0)
         assert found is not None
         floors.append(float(found.levels[0, 3].min()))
-        assert floors[-1] == pytest.approx(np.clip(2 * sd * 2**0.5, 0.255, 3.06), rel=0.1)
+        assert floors[-1] == pytest.approx(np.clip(4 * sd * 2**0.5, 1.02, 3.06), rel=0.1)
     assert floors == sorted(floors)
 
 

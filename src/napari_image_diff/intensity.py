@@ -83,8 +83,8 @@ def _sample(
     if all(_is_clipped_at_ends(plane, data_range) for plane in (before, after)):
         for values in found:
             counts &= (values > 0) & (values < data_range)
-    if not counts.any():
-        counts = np.isfinite(found[0]) & np.isfinite(found[1])
+    if not counts.any():  # a black image may still have become gray
+        counts = np.isfinite(found[0]) & (found[1] > 0) & (found[1] < data_range)
     return found[0][counts], found[1][counts]
 
 
