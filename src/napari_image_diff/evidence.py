@@ -138,10 +138,12 @@ def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: 
         found, activity = _weigh_block(luma, colours, limits)
         inner = (slice(rim + first - tile[0], rim + tile[2] - tile[0]), slice(rim, rim + tile[3] - tile[1]))
         part[:] = found[inner]
-        if limits.radius == 1:
-            difference = source.difference[first : tile[2], tile[1] : tile[3]]
+        difference = source.difference[first : tile[2], tile[1] : tile[3]]
+        # Below half its limit 1 - SSIM says nothing; in most blocks it does not come near
+        if limits.radius == 1 and np.fmax.reduce(difference, axis=None) > 0.5 * limits.structure.min():
             structure = _spread(limits.structure[activity], rim, (tile[2] - tile[0], part.shape[1]))
-            np.fmax(part, difference / structure[first - tile[0] :], out=part, where=_take_part(*luma)[inner])
+            ratio = difference / structure[first - tile[0] :]
+            np.fmax(part, ratio, out=part, where=_take_part(*luma)[inner] & (ratio > 0.5))
         if valid.size:
             part[~valid[inner]] = np.nan
     if limits.radius > 1:
