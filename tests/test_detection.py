@@ -258,13 +258,16 @@ def board(seed: int = 0, *, jitter: int = 0, side: int = 384) -> Picture:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.8))
 
 
-@pytest.mark.parametrize("jitter", [2, 3])
+@pytest.mark.parametrize("jitter", [2, 3, 4])
 @pytest.mark.parametrize("seed", range(3))
 def test_displaced_tracks_are_forgiven_and_defects_are_not(seed: int, jitter: int) -> None:
     before, after = board(seed), board(seed, jitter=jitter)
     clean = compare(as_type(before, np.uint8), as_type(after, np.uint8))
     assert clean.resolved["edge_tolerance"] == 3
     assert boxes_of(clean) == [], clean
+    # What lies further away than the tolerance of evidence is told apart, and forgiven
+    assert (len(clean.forgiven) > 0) == (jitter > 3)
+    assert list(clean.forgiven) == ["min_row", "min_col", "max_row", "max_col"]
     # Solder where two cells meet, and a part that is missing
     solder, missing = (142, 140, 152, 152), (192, 192, 240, 240)
     for value, (top, left, bottom, right) in ((210, solder), (40, missing)):

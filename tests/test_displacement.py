@@ -34,7 +34,7 @@ def shifted(image: NDArray[Any], rows: int, cols: int) -> NDArray[Any]:
 
 
 def asked(before: NDArray[Any], after: NDArray[Any], box: Any = BOX, data_range: float = 255.0) -> bool:
-    return is_displaced(before, after, np.asarray(box), data_range)
+    return is_displaced((before, after), (), np.asarray(box), data_range)
 
 
 @pytest.mark.parametrize("rows", [-6, -2, 0, 3, 6])
@@ -113,3 +113,16 @@ def test_noise_is_not_a_reason_to_keep_a_region() -> None:
     board = tracks(5).astype(float)
     before, after = (image + rng.normal(0, 2, image.shape) for image in (board, shifted(board, 2, 2)))
     assert asked(before, after)
+
+
+def test_a_shift_has_to_explain_the_colours_too() -> None:
+    board = tracks(6)
+    before = np.stack([board, board, board], axis=-1)
+    for rows, cols in ((0, 0), (2, -3)):
+        after = np.stack([shifted(board, rows, cols)] * 3, axis=-1)
+        assert is_displaced((board, after[..., 0]), (before, after), BOX, 255.0)
+        # Another hue at the same luma, 0.299 R + 0.587 G + 0.114 B
+        after[70:82, 70:82] = np.clip(after[70:82, 70:82] + np.array([60.0, -30.0, -3.0]), 0, 255).astype(np.uint8)
+        luma = shifted(board, rows, cols)
+        assert is_displaced((board, luma), (), BOX, 255.0)
+        assert not is_displaced((board, luma), (before, after), BOX, 255.0)

@@ -330,6 +330,17 @@ def test_channels_of_colour(before: tuple[int, ...], after: tuple[int, ...], exp
     assert not found[:6].any()
 
 
+@pytest.mark.parametrize("channel", [1, 2, 3])
+def test_each_channel_of_colour_by_itself(channel: int) -> None:
+    before = np.full((40, 40, 4), 100, np.uint8)
+    after = before.copy()
+    after[10:30, 8:28] = (140, 110, 95, 60)
+    limits = same_limits(NEVER, NEVER, channels=4)
+    limits.levels[channel, 1] = 5
+    expected = {1: 140 - 110, 2: (140 + 110) / 2 - 95, 3: 100 - 60}[channel] / 5
+    assert write(source_of(before, after), limits)[20, 18] == pytest.approx(expected)
+
+
 def test_coarse_evidence_goes_only_to_pixels_that_take_part() -> None:
     before = np.full((64, 64), 100, np.uint8)
     after = before.copy()
@@ -433,8 +444,8 @@ def limits_of(before: NDArray[Any], after: NDArray[Any], data_range: float = 255
     [
         (255.0, 1.0, 3.0),  # three steps of whole numbers
         (100.0, 1.0, 255 * 0.012),  # never more than 1.2 % of the data range
-        (4095.0, 1.0, 255 * 0.004),  # never less than 0.4 %
-        (1.0, 0.0, 255 * 0.004),
+        (65535.0, 1.0, 255 * noise.LEAST_FLOOR),  # never less than the least
+        (1.0, 0.0, 255 * noise.LEAST_FLOOR),
     ],
 )
 def test_without_noise_the_limit_is_its_floor(data_range: float, quantum: float, floor: float) -> None:
@@ -456,7 +467,9 @@ def test_the_floor_rises_with_the_noise_up_to_its_most() -> None:
         found = noise.make_limits(counted(source_of(before, after), [(0, 0, 256, 256)], 1), 1, 255.0, 0.0)
         assert found is not None
         floors.append(float(found.levels[0, 3].min()))
-        assert floors[-1] == pytest.approx(np.clip(4 * sd * 2**0.5, 1.02, 3.06), rel=0.1)
+        assert floors[-1] == pytest.approx(
+            np.clip(noise.NOISE_FLOOR * sd * 2**0.5, 255 * noise.LEAST_FLOOR, 3.06), rel=0.1
+        )
     assert floors == sorted(floors)
 
 

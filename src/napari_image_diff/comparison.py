@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import detection, kinds, pairing, planes, sweeps, threshold, tiles
+from . import detection, kinds, pairing, planes, preparation, sweeps, threshold, tiles
 from .noise import Limits
 from .preparation import Pair, Plane
 from .settings import Settings
@@ -56,17 +56,18 @@ class Comparison:
         What was found out and used: ``data_range``, ``channels`` of either image, ``threshold_rule``, ``otsu_level``
         (None for other rules), ``identical`` (every value of both images the same), ``same_luma`` (in colour images
         nothing differs in luma), ``sizes`` (rows and columns of either image), ``pixels_not_valid``,
-        ``pixels_not_shared`` (of images of different size), ``alignment`` (outcome, reason, and the transform that was
-        undone: in pixels and degrees, and as the matrix that takes (row, column, 1) of before to its place in after),
-        ``intensity`` (gain and offset that were undone), with evidence ``noise`` (standard deviation of
-        after - before, intensity) and ``edge_tolerance`` (pixels), ``versions``.
+        ``pixels_not_shared`` (of images of different size), ``offset`` (median of after - before, intensity),
+        ``alignment`` (outcome, reason, and the transform that was undone: in pixels and degrees, and as the matrix that
+        takes (row, column, 1) of before to its place in after), ``intensity`` (gain and offset that were undone), with
+        evidence ``noise`` (standard deviation of after - before, intensity) and ``edge_tolerance`` (pixels),
+        ``versions``.
     pair : Pair
         The two images as they were compared: gray planes and colours, read-only; shares memory with the inputs where it
         can.
     histogram : (256,) int64
         Pixels at each level of SSIM in 8 bits; Otsu's level comes from it.
     limits : Limits or None
-        What noise and edges explain in this pair.
+        What noise and edges explain in this pair, if that was measured; kept for another threshold, too.
     """
 
     score: float
@@ -125,6 +126,8 @@ class Comparison:
                 parts.append("colour compared as luma")
         elif self.verdict != "identical" and self.resolved["noise"] is not None:
             parts.append(f"noise {self.resolved['noise']:.3g}")
+            if abs(self.resolved["offset"]) >= self.resolved["data_range"] / 255:
+                parts.append(f"intensity {self.resolved['offset']:+.3g} all over")
         if self.resolved["alignment"]["outcome"] in ("aligned", "could not align"):
             words = "undone" if self.resolved["alignment"]["outcome"] == "aligned" else "could not align"
             parts.append(f"{words}: {self.resolved['alignment']['reason']}")
@@ -279,8 +282,7 @@ def compare(
         "pixels_not_valid": found.difference.size - int(found.histogram.sum()),
         **notes,
         **_say_same(images, found),
-        "noise": None,
-        "edge_tolerance": None,
+        "offset": preparation.find_offset(pair.before, pair.after),
         "sizes": {"before": images[0].data.shape[:2], "after": images[1].data.shape[:2]},
         "versions": dict(_versions()),
     }
@@ -312,6 +314,7 @@ def _cut(
     rule = settings.threshold if isinstance(settings.threshold, str) else "number"
     level = threshold.otsu_level(found.histogram) if rule == "otsu" else None
     alone = pairing.find_alone(resolved["sizes"]) if settings.size == "pad" else {}
+    told: dict[str, Any] = {"noise": None, "edge_tolerance": None}
     if rule == "auto":
         if measured.found is None:
             measured = _measure_evidence(found, pair, resolved, step)
@@ -325,7 +328,7 @@ def _cut(
         _tell_kinds(regions, labels, pair, limits)
         forgiven = changes.forgiven
         if limits is not None:
-            resolved = {**resolved, "noise": limits.noise, "edge_tolerance": limits.radius}
+            told = {"noise": limits.noise, "edge_tolerance": limits.radius}
     else:
         limits, forgiven = measured.limits, np.empty((0, 4), np.int64)
         cut = threshold.threshold_of_level(level) if level is not None else float(settings.threshold)
@@ -341,7 +344,7 @@ def _cut(
         regions=regions,
         forgiven=_make_boxes(forgiven),
         settings=settings,
-        resolved={**resolved, "threshold_rule": rule, "otsu_level": level},
+        resolved={**resolved, **told, "threshold_rule": rule, "otsu_level": level},
         pair=pair,
         histogram=found.histogram,
         limits=limits,
@@ -406,10 +409,12 @@ def _make_boxes(boxes: NDArray[np.int64]) -> pd.DataFrame:
 
 def _say_same(images: tuple[Plane, Plane], found: sweeps.Map) -> dict[str, bool]:
     """Return whether the images are identical, pixel by pixel, and whether only their luma is the same."""
-    if found.histogram[-1] < found.difference.size or found.difference.any():
+    if np.nan_to_num(found.difference).any():
         return {"identical": False, "same_luma": False}
     before, after = (image.data for image in images)
-    return {"identical": np.array_equal(before, after), "same_luma": images[0].channels != "gray"}
+    floats = before.dtype.kind == after.dtype.kind == "f"
+    identical = np.array_equal(before, after, equal_nan=floats)
+    return {"identical": identical, "same_luma": images[0].channels != "gray"}
 
 
 @functools.cache

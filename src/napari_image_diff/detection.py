@@ -29,6 +29,10 @@ LEAST_WEIGHT = 10.0
 MOST_WEIGHT = 4.0
 
 
+# Evidence is worked out in float32, which holds values up to 3e38: so much smaller than a value the data range may be.
+SMALLEST_RANGE = 1e-30
+
+
 class Changes(NamedTuple):
     """The regions of a pair that count, and those that a small displacement explains."""
 
@@ -44,9 +48,13 @@ def count_steps(shape: tuple[int, int]) -> int:
 
 def _make_source(pair: Pair, difference: NDArray[np.float32]) -> evidence.Source:
     """Return a pair as evidence is taken from it."""
-    # 0 is 0 wherever the middle of the data lies within one data range of it, so that whole numbers of all types agree
+    # 0 counts as 0 where the middle of the data lies between it and the data range: so whole numbers of all types agree
     zero = 0.0 if 0 <= pair.center <= pair.data_range else pair.center - pair.data_range / 2
-    return evidence.Source(pair.before, pair.after, pair.colours, difference, pair.data_range, zero)
+    data_range = pair.data_range
+    if data_range < SMALLEST_RANGE:
+        largest = max(np.abs(plane[np.isfinite(plane)]).max(initial=0) for plane in (pair.before, pair.after))
+        data_range = max(data_range, SMALLEST_RANGE * float(largest))
+    return evidence.Source(pair.before, pair.after, pair.colours, difference, data_range, zero)
 
 
 def measure_limits(pair: Pair, difference: NDArray[np.float32], step: tiles.Step) -> noise.Limits:
@@ -103,9 +111,10 @@ def find_changes(
     kept = regions.keep_regions(every, (np.sum(weights, axis=0) >= LEAST_WEIGHT) & (every.contour_area > min_area))
     if radius == 1 or not len(kept.area):
         return Changes(kept, np.empty((0, 4), np.int64))
+    lumas = (pair.before, pair.after)
     displaced = np.array(
         tiles.map_tiles(
-            lambda region: displacement.is_displaced(pair.before, pair.after, kept.boxes[region], pair.data_range),
+            lambda region: displacement.is_displaced(lumas, pair.colours, kept.boxes[region], pair.data_range),
             range(len(kept.area)),
             skip,
         )

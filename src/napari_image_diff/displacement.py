@@ -23,23 +23,35 @@ MOST_UNEXPLAINED = 12
 
 # A pixel is unexplained if it lies outside its neighbours' span by more than this share of the data range and by more
 # than this share of the contrast in 65 x 65 pixels around.
-FLOOR = 0.012
+FLOOR, COLOUR_FLOOR = 0.012, 0.032
 SHARE = 0.25
 WIDE = 32
 
 # Larger regions are not parts that moved a little.
 LARGEST_SIDE = 2048
 
+NEAR = np.ones((3, 3), np.uint8)
+AROUND = np.ones((2 * WIDE + 1,) * 2, np.uint8)
+
+Plane = NDArray[np.float32]
+
 _compile = njit(nogil=True, error_model="numpy", cache=True)
 
 
-def is_displaced(before: NDArray[Any], after: NDArray[Any], box: NDArray[np.int64], data_range: float) -> bool:
-    """Return whether some shift by up to 6 pixels explains a region.
+def is_displaced(
+    lumas: tuple[NDArray[Any], NDArray[Any]],
+    colours: tuple[NDArray[Any], ...],
+    box: NDArray[np.int64],
+    data_range: float,
+) -> bool:
+    """Return whether some shift by up to 6 pixels explains a region, in luma and colour at once.
 
     Parameters
     ----------
-    before, after : (H, W) arrays
-        Luma; what is not finite counts for nothing.
+    lumas : (before, after), (H, W) arrays
+        What is not finite counts for nothing.
+    colours : (before, after), (H, W, 3 or 4) arrays, or ()
+        The same images in colour, with alpha where that is compared.
     box : (4,) int64
         min_row, min_col, max_row, max_col of the region, half-open.
     data_range : float
@@ -51,48 +63,67 @@ def is_displaced(before: NDArray[Any], after: NDArray[Any], box: NDArray[np.int6
     import cv2
 
     reach = MARGIN + REACH + WIDE
-    rows, columns = (slice(max(0, low - reach), high + reach) for low, high in ((top, bottom), (left, right)))
+    part = tuple(slice(max(0, low - reach), high + reach) for low, high in ((top, bottom), (left, right)))
     scale = 255 / data_range
-    images: list[Any] = [
-        (image[rows, columns].astype(np.float64) * scale).astype(np.float32) for image in (before, after)
-    ]
-    valid = np.isfinite(images[0]) & np.isfinite(images[1])
-    images = [cv2.blur(np.where(valid, image, 0), (3, 3), borderType=cv2.BORDER_REFLECT) for image in images]
-    near, wide = np.ones((3, 3), np.uint8), np.ones((2 * WIDE + 1,) * 2, np.uint8)
+    planes = [[plane[part].astype(np.float64) * scale] for plane in lumas]
+    for channels, image in zip(planes, colours, strict=False):
+        red, green, blue, *alpha = np.moveaxis(image[part].astype(np.float64) * scale, 2, 0)
+        channels += [red - green, (red + green) / 2 - blue, *alpha]
+    valid = np.isfinite(planes[0][0]) & np.isfinite(planes[1][0])
     # A neighbourhood that reaches out of the picture or to pixels that are not valid explains anything
-    known = cv2.erode(valid.astype(np.uint8), near, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    low, high = [cv2.erode(image, near) for image in images], [cv2.dilate(image, near) for image in images]
-    spans = [cv2.dilate(image, wide) - cv2.erode(image, wide) for image in images]
-    limit = np.maximum(np.float32(255 * FLOOR), np.float32(SHARE) * np.minimum(*spans))
-    window = np.array([top - rows.start, left - columns.start, bottom - rows.start, right - columns.start])
+    known = cv2.erode(valid.astype(np.uint8), NEAR, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    before, after = (_find_envelopes([np.where(valid, channel, 0) for channel in channels]) for channels in planes)
+    floors = np.array([FLOOR] + [COLOUR_FLOOR] * (len(planes[0]) - 1), np.float32)[:, None, None]
+    limit = np.maximum(255 * floors, np.float32(SHARE) * np.minimum(before[3], after[3]))
+    window = np.array([top - part[0].start, left - part[1].start, bottom - part[0].start, right - part[1].start])
     window += np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
-    return bool(_find_shift(images[0], images[1], low[0], high[0], low[1], high[1], limit, known, window))
+    return bool(_find_shift(*before[:3], *after[:3], limit, known, window))
+
+
+def _find_envelopes(channels: list[NDArray[np.float64]]) -> tuple[Plane, Plane, Plane, Plane]:
+    """Return each channel smoothed, the least and the greatest pixel near each, and the span of those around.
+
+    Each is (channels, H, W).
+    """
+    import cv2
+
+    found = []
+    for channel in channels:
+        smooth: Any = cv2.blur(channel.astype(np.float32), (3, 3), borderType=cv2.BORDER_REFLECT)
+        span = cv2.dilate(smooth, AROUND) - cv2.erode(smooth, AROUND)
+        found.append((smooth, cv2.erode(smooth, NEAR), cv2.dilate(smooth, NEAR), span))
+    smooth, low, high, span = (np.stack(planes) for planes in zip(*found, strict=True))
+    return smooth, low, high, span
 
 
 @_compile
-def _find_shift(a, b, low_a, high_a, low_b, high_b, limit, known, window):  # type: ignore[no-untyped-def]
+def _find_shift(a, low_a, high_a, b, low_b, high_b, limit, known, window):  # type: ignore[no-untyped-def]
+    height, width = known.shape
     for down in range(-REACH, REACH + 1):
         for across in range(-REACH, REACH + 1):
             top, left = max(0, window[0], -down), max(0, window[1], -across)
-            bottom = min(a.shape[0], window[2], a.shape[0] - down)
-            right = min(a.shape[1], window[3], a.shape[1] - across)
-            if _explains(a, b, low_a, high_a, low_b, high_b, limit, known, top, left, bottom, right, down, across):
+            bottom, right = min(height, window[2], height - down), min(width, window[3], width - across)
+            part = (top, left, bottom, right)
+            if _explains(a, low_a, high_a, b, low_b, high_b, limit, known, part, down, across):
                 return True
     return False
 
 
 @_compile
-def _explains(a, b, low_a, high_a, low_b, high_b, limit, known, top, left, bottom, right, down, across):  # type: ignore[no-untyped-def]
+def _explains(a, low_a, high_a, b, low_b, high_b, limit, known, part, down, across):  # type: ignore[no-untyped-def]
     unexplained = 0
-    for i in range(top, bottom):
+    for i in range(part[0], part[2]):
         p = i + down
-        for j in range(left, right):
+        for j in range(part[1], part[3]):
             q = j + across
             if not (known[i, j] and known[p, q]):
                 continue
-            x, y = a[i, j], b[p, q]
-            residual = max(max(y - high_a[i, j], low_a[i, j] - y), max(x - high_b[p, q], low_b[p, q] - x))
-            unexplained += residual > limit[i, j]
+            for c in range(a.shape[0]):
+                x, y = a[c, i, j], b[c, p, q]
+                lies_out = max(y - high_a[c, i, j], low_a[c, i, j] - y)
+                if max(lies_out, max(x - high_b[c, p, q], low_b[c, p, q] - x)) > limit[c, i, j]:
+                    unexplained += 1
+                    break
         if unexplained >= MOST_UNEXPLAINED:
             return False
     return True

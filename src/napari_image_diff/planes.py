@@ -196,7 +196,8 @@ def make_colours(
         if with_alpha:
             opaque = _opaque(plane.data.dtype, data_range)
             share = data[..., 3] / opaque if plane.channels == "RGBA" else 1.0
-            colours[..., 3] = np.multiply(share, data_range)
+            whole = np.multiply(share, data_range)
+            colours[..., 3] = whole if dtype.kind == "f" else np.rint(whole)
         found.append(read_only(colours))
     return found[0], found[1]
 

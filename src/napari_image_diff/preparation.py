@@ -19,6 +19,7 @@ __all__ = [
     "common_dtype",
     "count_keys",
     "find_center",
+    "find_offset",
     "find_quantum",
     "full_scale",
     "measure_extent",
@@ -284,12 +285,8 @@ def find_center(before: NDArray[Any], after: NDArray[Any], data_range: float) ->
     It is subtracted before squares are summed. As a multiple of that power it leaves whole numbers whole, so that
     the sums of whole numbers stay exact.
     """
-    samples = []
-    for plane in (before, after):
-        steps = [max(1, size // 64) for size in plane.shape]
-        values = plane[:: steps[0], :: steps[1]].astype(np.float64).ravel()
-        samples.append(values[np.isfinite(values)])
-    values = np.concatenate(samples)
+    values = np.concatenate([_sample_grid(plane).ravel() for plane in (before, after)])
+    values = values[np.isfinite(values)]
     if not values.size:
         return 0.0
     grain = 2.0 ** math.floor(math.log2(data_range))
@@ -298,12 +295,21 @@ def find_center(before: NDArray[Any], after: NDArray[Any], data_range: float) ->
 
 def find_quantum(before: NDArray[Any], after: NDArray[Any]) -> float:
     """Return 1 if the pixels of a grid are whole numbers (or not finite), else 0."""
-    for plane in (before, after):
-        steps = [max(1, size // 64) for size in plane.shape]
-        values = plane[:: steps[0], :: steps[1]]
-        if plane.dtype.kind == "f" and not np.array_equal(values, np.rint(values), equal_nan=True):
-            return 0.0
-    return 1.0
+    grids = (_sample_grid(plane) for plane in (before, after))
+    return float(all(np.array_equal(grid, np.rint(grid), equal_nan=True) for grid in grids))
+
+
+def find_offset(before: NDArray[Any], after: NDArray[Any]) -> float:
+    """Return the median of after - before on a grid of pixels; 0 if none is finite in both."""
+    one, other = (np.where(np.isfinite(grid), grid, np.nan) for grid in map(_sample_grid, (before, after)))
+    change = (other - one)[~np.isnan(other - one)]
+    return float(np.median(change)) if change.size else 0.0
+
+
+def _sample_grid(plane: NDArray[Any]) -> NDArray[np.float64]:
+    """Return some thousands of pixels spread over a plane."""
+    steps = [max(1, size // 64) for size in plane.shape]
+    return plane[:: steps[0], :: steps[1]].astype(np.float64)
 
 
 def order_keys(plane: NDArray[Any]) -> NDArray[Any]:
