@@ -59,11 +59,24 @@ def test_compression_is_no_change(seed: int, quality: int) -> None:
             assert_nothing(as_jpeg(picture, quality), as_jpeg(picture, 60))
 
 
-@pytest.mark.xfail(reason="at edges of saturated colours JPEG errs more than colour evidence allows for")
-def test_compression_of_saturated_colours_is_no_change() -> None:
-    for seed in range(5):
+def test_compression_of_saturated_colours_is_no_change_but_rarely() -> None:
+    """At edges of saturated colours JPEG errs in a few pixels by more than is allowed for, once in a dozen pairs."""
+    changed = 0
+    for seed in range(12):
         picture = scene(seed, colour=True)
-        assert_nothing(as_type(picture, np.uint8), as_jpeg(picture, 75))
+        for quality in (60, 75, 90):
+            changed += compare(as_type(picture, np.uint8), as_jpeg(picture, quality)).changed
+    assert changed <= 3
+
+
+def test_what_saturated_colours_explain_is_explained_in_noise_only() -> None:
+    """A patch 10 levels brighter beside red on cyan: a render has no noise that could explain it."""
+    before = np.full((128, 128, 3), 90, np.uint8)
+    before[:, :64] = (250, 0, 0)
+    before[:, 64:70] = (0, 250, 250)
+    after = before.copy()
+    after[60:68, 72:79] += 10
+    assert compare(before, after).changed
 
 
 def gradient(picture: Picture, levels: float) -> Picture:

@@ -28,7 +28,12 @@ DETECTION = (ROOT / "docs" / "detection.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 # Constants of how it is computed, not of what counts.
-NOT_TOLD = {"evidence": {"DISCS", "TILE", "SAMPLE"}, "noise": {"OCTAVE", "BINS", "FIRST_BIN"}}
+NOT_TOLD = {
+    "evidence": {"DISCS", "TILE", "SAMPLE"},
+    "noise": {"OCTAVE", "BINS", "FIRST_BIN"},
+    "displacement": {"NEAR", "AROUND"},
+    "detection": {"SMALLEST_RANGE"},
+}
 ROOMS = ("noise", "evidence", "detection", "displacement")
 
 

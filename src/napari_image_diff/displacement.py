@@ -23,7 +23,8 @@ MOST_UNEXPLAINED = 12
 
 # A pixel is unexplained if it lies outside its neighbours' span by more than this share of the data range and by more
 # than this share of the contrast in 65 x 65 pixels around.
-FLOOR, COLOUR_FLOOR = 0.012, 0.032
+FLOOR = 0.012
+COLOUR_FLOOR = 0.032
 SHARE = 0.25
 WIDE = 32
 

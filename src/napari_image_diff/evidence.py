@@ -47,6 +47,10 @@ EDGE_SHARE = 0.35
 WIDE_SHARE = 0.25
 WIDE_BLOCKS = 4
 
+# Compression errs in all channels where colours are saturated: this share of the span of a colour in the blocks around
+# is explained, unless there is no noise at all.
+SATURATED_SHARE = 0.1
+
 # Coarse evidence goes to a finer cell only if that takes part in the change by at least this share.
 LEAST_PART = 0.7
 
@@ -258,31 +262,46 @@ def _view(before: Plane, after: Plane, first: int, last: int) -> _Views:
 
 def _weigh_block(luma: Images, colours: Images, limits: Limits) -> tuple[Plane, NDArray[np.int32]]:
     """Return the evidence of a block with its rim, in which it is not right, and the activity of its blocks."""
-    lights, activity, wide = _look(luma, limits.radius)
-    found = _weigh_channel(lights, lights, activity, wide, limits, 0)
-    if len(colours[0]):
+    channels = _view_channels(luma, colours, limits.radius)
+    spans = [_measure_span(views, 1) for views in channels]
+    activity = _bins_of_activity(spans)
+    least = _explain_blocks(channels[0], spans[1:], limits)
+    found, *others = (
+        _weigh_channel(views, channels[0], activity, least[min(index, 1)], limits, index)
+        for index, views in enumerate(channels)
+    )
+    if others:
         import cv2
 
-        nothing = wide[:0]
-        each = [
-            _weigh_channel(channel, lights, activity, nothing, limits, 1 + index)
-            for index, channel in enumerate(_view_colours(colours, limits.radius))
-        ]
         size = (found.shape[1], found.shape[0])
-        np.maximum(found, cv2.resize(np.maximum.reduce(each), size, interpolation=cv2.INTER_NEAREST), out=found)
+        np.maximum(found, cv2.resize(np.maximum.reduce(others), size, interpolation=cv2.INTER_NEAREST), out=found)
     return found, activity
 
 
-def _look(luma: Images, radius: int) -> tuple[_Views, NDArray[np.int32], Plane]:
-    """Return luma in all sizes of cells, the activity of each block, and where edges are displaced its wide span."""
-    lights = _view(*luma, 0, _last(radius, 1))
-    a, b = lights.of(0)
-    wide = _measure_activity(a, b, WIDE_BLOCKS) if radius > 1 else np.empty((0, 0), np.float32)
-    return lights, _bins_of_activity(_measure_activity(a, b, 1)), wide
+def _view_channels(luma: Images, colours: Images, radius: int) -> list[_Views]:
+    """Return luma and the colours in all sizes of cells."""
+    last = _last(radius, 1)
+    return [_view(*luma, 0, last), *(_view(one, other, 1, last) for one, other in zip(*colours, strict=True))]
 
 
-def _view_colours(colours: Images, radius: int) -> list[_Views]:
-    return [_view(one, other, 1, _last(radius, 1)) for one, other in zip(*colours, strict=True)]
+def _bins_of_activity(spans: list[Plane]) -> NDArray[np.int32]:
+    """Return the bin of activity of each block: what it spans in the channel where that is most."""
+    bounds = [find_activity(index) for index in range(1, ACTIVITIES)]
+    return np.searchsorted(bounds, np.maximum.reduce(spans), side="right").astype(np.int32)
+
+
+def _explain_blocks(lights: _Views, spans: list[Plane], limits: Limits) -> tuple[Plane, Plane]:
+    """Return what the contrast around explains in each block, for luma and for colours; empty where nothing.
+
+    `spans` are those of the colours.
+    """
+    saturated = np.empty((0, 0), np.float32)
+    if spans and limits.noise > 0:
+        saturated = np.float32(SATURATED_SHARE) * np.maximum.reduce(spans)
+    if limits.radius == 1:
+        return saturated, saturated
+    wide = np.float32(WIDE_SHARE) * _measure_span(lights, WIDE_BLOCKS)
+    return np.maximum(wide, saturated) if saturated.size else wide, saturated
 
 
 def _last(radius: int, first: int) -> int:
@@ -296,7 +315,7 @@ def _disc(radius: int, channel: int) -> NDArray[np.int64]:
 
 
 def _weigh_channel(
-    views: _Views, lights: _Views, activity: NDArray[np.int32], wide: Plane, limits: Limits, channel: int
+    views: _Views, lights: _Views, activity: NDArray[np.int32], least: Plane, limits: Limits, channel: int
 ) -> Plane:
     """Return the evidence of one channel in its smallest cells, from the largest down."""
     disc = _disc(limits.radius, channel)
@@ -306,7 +325,7 @@ def _weigh_channel(
         before, after = views.of(cell)
         found = np.empty((2, *before.shape), np.float32)
         _weigh_cells(
-            before, after, *lights.of(cell), activity, wide, limits.levels[channel, cell], disc, parents, found
+            before, after, *lights.of(cell), activity, least, limits.levels[channel, cell], disc, parents, found
         )
     evidence: Plane = found[0]
     return evidence
@@ -319,10 +338,12 @@ def _count_block(
 
     The activity of its blocks is returned.
     """
-    lights, activity, _ = _look(luma, radius)
+    channels = _view_channels(luma, colours, radius)
+    activity = _bins_of_activity([_measure_span(views, 1) for views in channels])
+    lights = channels[0]
     none = lights.raw_before[:0]
     edges = np.zeros((3, SAMPLE // EDGE_CELL, SAMPLE // EDGE_CELL), np.int64)
-    for channel, views in enumerate([lights, *_view_colours(colours, radius)]):
+    for channel, views in enumerate(channels):
         for cell in range(views.first, _last(radius, views.first) + 1):
             size = CELLS[cell]
             cells = np.array([box[0] // size, box[1] // size, -(-box[2] // size), -(-box[3] // size)])
@@ -466,45 +487,39 @@ def _find_envelope(x, i, disc, rows):  # type: ignore[no-untyped-def]
                 inner_high[j] = max(inner_high[j], line[j])
 
 
-def _measure_activity(a: Plane, b: Plane, reach: int) -> Plane:
+def _measure_span(views: _Views, reach: int) -> Plane:
     """Return, for each block, the span of the (2 reach + 1)^2 blocks around, in the image where it is less."""
     import cv2
 
     around = np.ones((2 * reach + 1,) * 2, np.uint8)
     spans = []
-    for x in (a, b):
-        low, high = _find_extremes(x)
+    for x in views.of(views.first):
+        low, high = _find_extremes(x, BLOCK // CELLS[views.first])
         spans.append(cv2.dilate(high, around) - cv2.erode(low, around))
     least: Plane = np.minimum(*spans)
     return least
 
 
 @_compile
-def _find_extremes(x):  # type: ignore[no-untyped-def]
-    """Return the least and the greatest pixel of each block."""
-    low = np.empty((x.shape[0] // BLOCK, x.shape[1] // BLOCK), np.float32)
+def _find_extremes(x, size):  # type: ignore[no-untyped-def]
+    """Return the least and the greatest cell of each block of `size` by `size` of them."""
+    low = np.empty((x.shape[0] // size, x.shape[1] // size), np.float32)
     high = np.empty_like(low)
     least = np.empty(x.shape[1], np.float32)
     greatest = np.empty(x.shape[1], np.float32)
     for i in range(low.shape[0]):
-        for m in range(BLOCK):
-            line = x[BLOCK * i + m]
+        for m in range(size):
+            line = x[size * i + m]
             for j in range(line.size):
                 least[j] = min(least[j], line[j]) if m else line[j]
                 greatest[j] = max(greatest[j], line[j]) if m else line[j]
         for j in range(low.shape[1]):
-            low[i, j] = least[BLOCK * j]
-            high[i, j] = greatest[BLOCK * j]
-            for m in range(1, BLOCK):
-                low[i, j] = min(low[i, j], least[BLOCK * j + m])
-                high[i, j] = max(high[i, j], greatest[BLOCK * j + m])
+            low[i, j] = least[size * j]
+            high[i, j] = greatest[size * j]
+            for m in range(1, size):
+                low[i, j] = min(low[i, j], least[size * j + m])
+                high[i, j] = max(high[i, j], greatest[size * j + m])
     return low, high
-
-
-def _bins_of_activity(span: Plane) -> NDArray[np.int32]:
-    """Return the bin of activity of each block."""
-    bounds = [find_activity(index) for index in range(1, ACTIVITIES)]
-    return np.searchsorted(bounds, span, side="right").astype(np.int32)
 
 
 @_compile
@@ -514,10 +529,11 @@ def _bin_of_intensity(value):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _weigh_cells(a, b, luma_a, luma_b, activity, wide, limits, disc, parents, out):  # type: ignore[no-untyped-def]
+def _weigh_cells(a, b, luma_a, luma_b, activity, least, limits, disc, parents, out):  # type: ignore[no-untyped-def]
     """Write the evidence of one channel in cells of one size, and after - before, into `out` (2, h, w).
 
-    `parents` are the same in cells twice as large, empty where there are none.
+    `parents` are the same in cells twice as large, empty where there are none; `least` is the least limit of each
+    block, empty if there is none.
     """
     # Only short loops of few arrays that begin at 0 and look into one table at one place are vectorised
     height, width = a.shape
@@ -550,10 +566,10 @@ def _weigh_cells(a, b, luma_a, luma_b, activity, wide, limits, disc, parents, ou
             place[j] = base[j] + _bin_of_intensity(light_a[j]) * np.int32(INTENSITIES) + _bin_of_intensity(light_b[j])
         for j in range(width):
             limit[j] = table[np.uint32(place[j])]
-        if wide.size:
-            for j in range(wide.shape[1]):
+        if least.size:
+            for j in range(least.shape[1]):
                 for k in range(step):
-                    limit[j * step + k] = max(limit[j * step + k], np.float32(WIDE_SHARE) * wide[block, j])
+                    limit[j * step + k] = max(limit[j * step + k], least[block, j])
         _find_envelope(a, i, disc, rows_a)
         _find_envelope(b, i, disc, rows_b)
         for j in range(width):
@@ -571,9 +587,9 @@ def _weigh_cells(a, b, luma_a, luma_b, activity, wide, limits, disc, parents, ou
                     wider[2 * j] = line[j]
                     wider[2 * j + 1] = line[j]
             for j in range(width):
-                least = part * direction[j] * direction[j]
-                value = inherited[j] if change[j] * direction[j] >= least else zero
-                value = value if least > zero else zero
+                taken = part * direction[j] * direction[j]
+                value = inherited[j] if change[j] * direction[j] >= taken else zero
+                value = value if taken > zero else zero
                 found[j] = max(found[j], value)
 
 

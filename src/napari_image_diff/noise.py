@@ -68,10 +68,6 @@ HEAVIEST_TAIL = 3.0
 # Cells of fewer pixels are not measured: they take the noise of the nearest.
 FEWEST = 400
 
-# A bin of intensity is never taken to be noisier than so many times the median of the others: it is where
-# everything of one intensity changed.
-LARGEST_RATIO = 3.0
-
 # An edge is strong where both images span this share of the data range in 3 x 3 pixels. In squares of so many pixels,
 # with so many on strong edges at least, edges are displaced if this share of them leaves a residual as large. If they
 # are so in that share of the squares, it is no change here or there, and the tolerance is 3 pixels instead of 1; not so
@@ -192,19 +188,16 @@ def _measure_noise(differences: NDArray[np.int64], residuals: NDArray[np.int64],
         np.stack([differences, residuals], -2),
         lambda both, activity: _deviation(both[0], both[1], slack + find_activity(activity) / 16),
     )
-    pixels = differences.sum(2)
-    for activity in range(ACTIVITIES):
-        order = np.argsort(found[activity], kind="stable")
-        upto = np.cumsum(pixels[activity][order] + 1e-3)
-        median = found[activity][order[np.searchsorted(upto, upto[-1] / 2)]]
-        found[activity] = np.minimum(found[activity], LARGEST_RATIO * median + 1)
     return np.maximum.accumulate(found, axis=0)
 
 
 def _fill_gaps(
     histograms: NDArray[np.int64], measure: Callable[[NDArray[np.int64], int], float]
 ) -> NDArray[np.float64]:
-    """Return what `measure` finds for each activity and intensity; of too few pixels, what it finds of the nearest."""
+    """Return what `measure` finds for each activity and intensity.
+
+    Of too few pixels it is what is found of the nearest in activity or of the nearest in intensity, the greater.
+    """
     pixels = histograms.sum(-1)
     pixels = pixels if pixels.ndim == 2 else pixels[..., 0]
     found = np.zeros(pixels.shape)
@@ -215,9 +208,8 @@ def _fill_gaps(
         found[:] = measure(histograms.sum((0, 1)), 0)
         return found
     for index in np.argwhere(pixels < FEWEST):
-        # Noise depends more on activity than on intensity
-        away = np.abs(measured - index) @ np.array([1.5, 1.0])
-        found[tuple(index)] = found[tuple(measured[np.argmin(away)])]
+        nearest = [measured[np.argmin(np.abs(measured - index) @ weights)] for weights in ((8, 1), (1, 8))]
+        found[tuple(index)] = max(found[tuple(place)] for place in nearest)
     return found
 
 
