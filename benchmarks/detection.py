@@ -1,10 +1,11 @@
 """Measure what is found, and what is found by mistake: the default, `Settings.classic()` and a peer, in one table.
 
 Pictures are split into those that had a part in choosing the engine's constants, "tuned on", and those that had none.
-The pairs of the tutorial and of DeepPCB are not in the repository: ``--data`` or NAPARI_IMAGE_DIFF_DATA names the
-folder that holds ``tutorial/`` and ``deeppcb/``; without it their rows say "no data". ``--only null kinds`` measures
-the rows that begin with one of these words, ``--quick`` takes one picture of each half, ``--write`` puts the figures
-into README.md and docs/detection.md, and ``--pictures FOLDER`` draws the pairs that failed.
+The pairs of the tutorial and of DeepPCB, of which all had, are not in the repository: ``--data`` or
+NAPARI_IMAGE_DIFF_DATA names the folder that holds ``tutorial/`` and ``deeppcb/``; without it their rows say "no data".
+``--only null kinds`` measures the rows that begin with one of these words, ``--quick`` takes one picture of each half,
+``--write`` puts the figures into README.md and docs/detection.md and draws docs/pictures, and ``--pictures FOLDER``
+draws the pairs that failed.
 """
 
 from __future__ import annotations
@@ -276,10 +277,9 @@ def make_measures(half: scenes.Half, extent: Extent) -> dict[str, Measure]:
         measures[f"planted {level}"] = Measure(scenes.planted(null, level), offset, {f"planted {level}": say_hits})
     measures["harder"] = Measure(scenes.harder(harder), judge_nothing, {"harder": say_hits})
     measures["made"] = Measure(made, within, {"made": say_hits})
-    if half.boards == 0:
+    if half is scenes.HALVES["tuned on"]:
         measures["tutorial"] = Measure(find_pairs(extent, scenes.tutorial), judge_places, {"tutorial": say_hits})
-    boards = functools.partial(scenes.deeppcb, first=half.boards)
-    measures["boards"] = Measure(find_pairs(extent, boards), judge_boards, {"boards": say_f1})
+        measures["boards"] = Measure(find_pairs(extent, scenes.deeppcb), judge_boards, {"boards": say_f1})
     measures["kinds"] = Measure(scenes.kinds(half.kinds, extent.kinds), judge_kinds, by_kind)
     return measures
 
@@ -465,10 +465,11 @@ def main() -> None:
         print("no data: --data or NAPARI_IMAGE_DIFF_DATA has to name the folder that holds tutorial/ and deeppcb/")
     print("\nWhat the default got wrong:", *say_failures(failures), sep="\n  ")
     if options.pictures:
-        plates.draw(
+        plates.draw_failures(
             options.pictures, [(each.scene, each.found.boxes, f"{each.fault} ({each.measure})") for each in failures]
         )
     if options.write:
+        plates.draw_drawn(ROOT / "docs" / "pictures")
         write_docs(rows, list(contenders), failures, say_heading(), time)
 
 

@@ -1,8 +1,8 @@
-"""Plates for the docs: pairs side by side with the evidence between them, made from pictures of scikit-image alone."""
+"""Plates: pairs side by side with the evidence beside them; those for the docs of pictures drawn in code alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,32 +24,27 @@ MOST = 20
 TRUE, FOUND = (80, 200, 255), (255, 80, 60)
 
 
-def draw(folder: Path, failures: Sequence[tuple[scenes.Scene, NDArray[np.int64], str]]) -> None:
-    """Write ``failures.jpg``, pairs that failed, and ``examples.jpg``, what the two ways find on some pairs.
-
-    Pairs of other sources than scikit-image and this package are left out.
-    """
+def draw_failures(folder: Path, failures: Sequence[tuple[scenes.Scene, NDArray[np.int64], str]]) -> None:
+    """Write ``failures.jpg``: pairs that failed, what was found in them, and what was wrong with it."""
     folder.mkdir(parents=True, exist_ok=True)
-    ours = [failure for failure in failures if not failure[0].name.startswith(("tutorial", "board"))]
-    shown = [_show(*failure) for failure in ours[:MOST]]
-    if shown:
-        shown += [np.full_like(shown[0], 255)] * (len(shown) % 2)
-        _save(folder / "failures.jpg", [np.hstack(two) for two in zip(shown[::2], shown[1::2], strict=True)])
+    if failures:
+        _save_in_two_columns(folder / "failures.jpg", [_show(*failure) for failure in failures[:MOST]])
+
+
+def draw_drawn(folder: Path) -> None:
+    """Write, of pairs drawn in code, ``examples.jpg``, where the two ways part, and ``limits.jpg``, where ours ends."""
+    folder.mkdir(parents=True, exist_ok=True)
     titles = ("before", "after", "evidence, and what the default finds", "1 - SSIM, and what classic finds")
     header = np.hstack([_captioned(np.empty((0, TILE + GAP, 3), np.uint8), title) for title in titles])
-    _save(folder / "examples.jpg", [header, *(_show_example(*example) for example in _choose_examples())])
+    _save(folder / "examples.jpg", [header, *(_show_example(scene) for scene in scenes.drawn())])
+    _save_in_two_columns(folder / "limits.jpg", [_show_limit(scene) for scene in scenes.limits()])
 
 
-def _choose_examples() -> Iterator[tuple[str, scenes.Scene]]:
-    """Yield pairs that tell the default and classic apart."""
-    wanted = [
-        ("nothing changed, noise in one", "camera, noise 5", scenes.null(("camera",))),
-        ("nothing changed, JPEG", "coffee, JPEG 60", scenes.null(("coffee",))),
-        ("one square, 25 levels, JPEG", "rocket, JPEG 80", scenes.planted(("rocket",), 25)),
-        ("one square, hue at equal luma", "hue in astronaut", scenes.made(scenes.HALVES["tuned on"].made)),
-    ]
-    for title, name, some in wanted:
-        yield title, next(scene for scene in some if scene.name == name)
+def _show_limit(scene: scenes.Scene) -> Array:
+    """Return a row of tiles of a pair that is beyond the default: before, after, and the evidence."""
+    table = compare(scene.before, scene.after).regions
+    boxes = table[["min_row", "min_col", "max_row", "max_col"]].to_numpy(np.int64)
+    return _show(scene, boxes, f"{len(boxes)} found, {len(scene.true)} true")
 
 
 def _show(scene: scenes.Scene, boxes: NDArray[np.int64], fault: str) -> Array:
@@ -62,7 +57,7 @@ def _show(scene: scenes.Scene, boxes: NDArray[np.int64], fault: str) -> Array:
     return _captioned(np.hstack(tiles), f"{scene.name}: {fault}")
 
 
-def _show_example(title: str, scene: scenes.Scene) -> Array:
+def _show_example(scene: scenes.Scene) -> Array:
     """Return a row of tiles: before, after, evidence with what the default finds, what classic finds."""
     height, width = scene.before.shape[:2]
     centre = tuple(scene.true[0].reshape(2, 2).mean(0)) if len(scene.true) else (height / 2, width / 2)
@@ -72,7 +67,7 @@ def _show_example(title: str, scene: scenes.Scene) -> Array:
         boxes = comparison.regions[["min_row", "min_col", "max_row", "max_col"]].to_numpy(np.int64)
         tiles.append(_tile(image, centre, scene, boxes, part=256))
     counts = f"default finds {len(default.regions)}, classic {len(classic.regions)}"
-    return _captioned(np.hstack(tiles), f"{title} ({scene.name}): {counts}")
+    return _captioned(np.hstack(tiles), f"{scene.name}: {counts}")
 
 
 def _find_fault(scene: scenes.Scene, boxes: NDArray[np.int64]) -> tuple[float, float]:
@@ -81,7 +76,8 @@ def _find_fault(scene: scenes.Scene, boxes: NDArray[np.int64]) -> tuple[float, f
         apart = (box[:2] >= scene.true[:, 2:]) | (box[2:] <= scene.true[:, :2])
         if apart.any(1).all():
             return tuple(box.reshape(2, 2).mean(0))
-    return tuple((scene.true if len(scene.true) else boxes)[0].reshape(2, 2).mean(0))
+    places = [*scene.true, *boxes, np.array([0, 0, *scene.before.shape[:2]])]
+    return tuple(places[0].reshape(2, 2).mean(0))
 
 
 def _tile(
@@ -126,6 +122,11 @@ def _captioned(row: Array, text: str) -> Array:
     strip = np.full((CAPTION, row.shape[1], 3), 255, np.uint8)
     cv2.putText(strip, text, (2, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
     return np.vstack([strip, row])
+
+
+def _save_in_two_columns(path: Path, rows: list[Array]) -> None:
+    rows += [np.full_like(rows[0], 255)] * (len(rows) % 2)
+    _save(path, [np.hstack(two) for two in zip(rows[::2], rows[1::2], strict=True)])
 
 
 def _save(path: Path, rows: list[Array]) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_image_diff import samples
 
-__all__ = ["HALVES", "Scene", "deeppcb", "harder", "kinds", "made", "null", "planted", "tutorial"]
+__all__ = ["HALVES", "Scene", "deeppcb", "drawn", "harder", "kinds", "limits", "made", "null", "planted", "tutorial"]
 
 Array = NDArray[Any]
 Box = tuple[int, int, int, int]
@@ -50,14 +50,15 @@ class Made(NamedTuple):
 
 
 class Half(NamedTuple):
-    """Pictures that had a part in choosing the constants of the engine, or that had none."""
+    """Pictures that had a part in choosing the constants of the engine, or that had none.
+
+    All the pairs of the tutorial and of DeepPCB had.
+    """
 
     null: tuple[str, ...]
     harder: tuple[str, ...]
     made: Made
     kinds: tuple[str, ...]
-    boards: int
-    """Every second pair of DeepPCB, from this one on."""
 
 
 UNSEEN = ("chelsea", "clock", "colorwheel", "stereo_motorcycle", "logo", "horse", "sample board", "sample cells")
@@ -70,14 +71,12 @@ HALVES = {
         ),
         made=Made((5, 50, 200), "camera", "astronaut"),
         kinds=("astronaut", "coffee", "rocket", "camera", "chelsea", "brick", "grass", "moon"),
-        boards=0,
     ),
     "not tuned on": Half(
         null=UNSEEN,
         harder=UNSEEN,
         made=Made((20, 120, 215), "stereo_motorcycle", "chelsea"),
         kinds=("coins", "page", "hubble_deep_field", "immunohistochemistry", "retina", "text", "clock"),
-        boards=1,
     ),
 }  # fmt: skip
 
@@ -180,10 +179,10 @@ def tutorial(folder: Path) -> Iterator[Scene]:
         yield Scene(f"tutorial {key}", *images, _boxes(*boxes))
 
 
-def deeppcb(folder: Path, first: int) -> Iterator[Scene]:
-    """Yield every second pair of the boards of DeepPCB, with the boxes that were drawn by hand round the defects."""
+def deeppcb(folder: Path) -> Iterator[Scene]:
+    """Yield the pairs of boards of DeepPCB, with the boxes that were drawn by hand round the defects."""
     truth = json.loads((folder / "truth.json").read_text())
-    for key in sorted(truth)[first::2]:
+    for key in sorted(truth):
         boxes = np.array(truth[key], np.int64).reshape(-1, 4)[:, [1, 0, 3, 2]]
         yield Scene(f"board {key}", *(read(folder / f"{key}_{which}.jpg") for which in ("before", "after")), boxes)
 
@@ -206,6 +205,54 @@ def kinds(pictures: tuple[str, ...], count: int) -> Iterator[Scene]:
             before, after = (image + random.normal(0, sd, image.shape) for image in (before, after))
         boxes, names = _boxes(*(box for box, _ in changes)), tuple(kind for _, kind in changes)
         yield Scene(f"kinds {number}", to_uint8(before), to_uint8(after), boxes, names)
+
+
+def drawn() -> Iterator[Scene]:
+    """Yield pairs drawn in code on which the default and classic part."""
+    board = load("sample board")[180:580, 400:800]
+    random = _random("drawn")
+    yield Scene("nothing changed, noise of 5 levels", board, _noisy_after(5)(board, random)[1], NO_CHANGE)
+    yield Scene("nothing changed, JPEG of quality 60", board, _jpeg(board, 60), NO_CHANGE)
+    square = _edited(
+        "a square 15 levels brighter, JPEG of quality 80", board, (126, 300, 150, 324), lambda part: part + 15
+    )
+    yield square._replace(after=_jpeg(square.after, 80))
+    hue = np.array([24, -16, 19])
+    yield _edited("a square of another hue, as bright", board, (126, 300, 150, 324), lambda part: part + hue)
+
+
+def limits() -> Iterator[Scene]:
+    """Yield pairs drawn in code, one for each thing that the default is known to get wrong, or not to see."""
+    random = _random("limits")
+    flat = np.full((192, 192), 120, np.uint8)
+    square = _edited("12 x 12 pixels, 12 levels up, in noise of 8", flat, (90, 90, 102, 102), lambda part: part + 12)
+    grainy = [to_uint8(image + random.normal(0, 8, image.shape)) for image in square[1:3]]
+    yield square._replace(before=grainy[0], after=grainy[1])
+    print_ = _printed()
+    yield Scene("lines of a pixel, blurred by 0.6", print_, cv2.GaussianBlur(print_, (0, 0), 0.6), NO_CHANGE)
+    yield Scene("a lamp from the side, 12 levels", print_, to_uint8(print_ + _ramp(print_, 6)), NO_CHANGE)
+    blot = np.full((192, 192), 255, np.uint8)
+    cv2.ellipse(blot, (90, 100), (75, 50), 30, 0, 360, 0, -1)
+    yield Scene("JPEG 75 against JPEG 50, black on white", _jpeg(blot, 75), _jpeg(blot, 50), NO_CHANGE)
+    cloth = to_uint8(128 + random.normal(0, 40, (192, 192)))
+    spot = (96, 96, 97, 97)
+    yield _edited("a pixel in texture, 80 levels", cloth, spot, lambda part: part + np.where(part > 127, -80, 80))
+    soft = to_uint8(128 + 3 * (cv2.GaussianBlur(cloth, (0, 0), 1.5) - 128.0))
+    yield _edited("a part that moved by a pixel", soft, (70, 70, 120, 120), lambda part: np.roll(part, 1, axis=1))
+    yield _edited("6 levels up, three quarters of the picture", soft, (0, 0, 192, 144), lambda part: part + 6)
+    stripes = np.full((192, 192, 3), 120, np.uint8)
+    hues = np.array([[40, -20, -1], [-40, 20, 1]])[np.arange(40) % 2]
+    yield _edited("stripes of a pixel, of two hues as bright", stripes, (76, 76, 116, 116), lambda part: part + hues)
+
+
+def _printed() -> Array:
+    """Return black letters and lines of a pixel on white."""
+    image = np.full((192, 192), 255, np.uint8)
+    for row in range(5):
+        cv2.putText(image, f"Rxk 8{row}, Wg", (12, 32 + 24 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 0, 1 + row % 2)
+    for column in range(8):
+        cv2.line(image, (12 + 5 * column, 146), (30 + 14 * column, 184), 0, 1)
+    return image
 
 
 def _act(

@@ -186,6 +186,13 @@ def test_hue_is_told_in_words() -> None:
     assert name(before, after, where).reason == ["hue turned from red to blue, structure the same (correlation 1.00)"]
 
 
+def test_another_hue_as_bright_is_recoloured_not_brighter() -> None:
+    before = 0.2 * picture(0, 1) + np.array([10, 94, 58])
+    where = shape((20, 30, 60, 80))
+    found = name(before, before + where * np.array([24, -16, 19]), where)
+    assert found.kind == ["recoloured"]
+
+
 def test_hues_that_change_places_are_recoloured() -> None:
     before = picture(0, grain=1.0)
     before[:, 1::8], before[:, 5::8] = before[:, 1::8, ::-1], before[:, 5::8, ::-1]

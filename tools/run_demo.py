@@ -24,10 +24,11 @@ def main() -> int:
     """Show the demonstration; with ``--save`` take its picture and leave."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--save", type=Path, metavar="PNG", help="save a picture of the window and leave")
-    picture = parser.parse_args().save
+    parser.add_argument("--sample", default="photo", help="sample pair that is shown; %(default)s if not given")
+    options = parser.parse_args()
     if not has_display():
-        show_in_memory(picture or PICTURE)
-    return show(picture)
+        show_in_memory(options.save or PICTURE, options.sample)
+    return show(options.save, options.sample)
 
 
 def has_display() -> bool:
@@ -35,14 +36,14 @@ def has_display() -> bool:
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def show_in_memory(picture: Path) -> None:
+def show_in_memory(picture: Path, sample: str) -> None:
     """Start this again on a screen in memory; does not return."""
     print("There is no display here: napari opens on a screen in memory and its picture is saved.", flush=True)
     command = ["xvfb-run", "--auto-servernum", f"--server-args={SCREEN}", sys.executable, __file__]
-    os.execvp(command[0], [*command, "--save", str(picture)])
+    os.execvp(command[0], [*command, "--save", str(picture), "--sample", sample])
 
 
-def show(picture: Path | None) -> int:
+def show(picture: Path | None, sample: str) -> int:
     """Open the window; where a `picture` is asked for, return when it is saved, 1 if it could not be."""
     import napari
     from qtpy.QtWidgets import QApplication
@@ -52,7 +53,7 @@ def show(picture: Path | None) -> int:
     _, widget = viewer.window.add_plugin_dock_widget("napari-image-diff", "Image Difference")
     # napari fits the first layer into the canvas as it is then: the dock must have taken its place
     QApplication.processEvents()
-    viewer.open_sample("napari-image-diff", "photo")
+    viewer.open_sample("napari-image-diff", sample)
     if picture is not None:
         save_when_done(viewer, picture)
     widget.compare()

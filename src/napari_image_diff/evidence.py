@@ -287,7 +287,8 @@ def _view_channels(luma: Images, colours: Images, radius: int) -> list[_Views]:
 def _bins_of_activity(spans: list[Plane]) -> NDArray[np.int32]:
     """Return the bin of activity of each block: what it spans in the channel where that is most."""
     bounds = [find_activity(index) for index in range(1, ACTIVITIES)]
-    return np.searchsorted(bounds, np.maximum.reduce(spans), side="right").astype(np.int32)
+    span: Plane = np.maximum.reduce(spans)
+    return np.searchsorted(bounds, span, side="right").astype(np.int32)
 
 
 def _explain_blocks(lights: _Views, spans: list[Plane], limits: Limits) -> tuple[Plane, Plane]:

@@ -256,7 +256,7 @@ def _choose(found: _Measures, moved: NDArray[np.bool_]) -> list[str]:
     turned = _hue_change(found) > np.maximum(HUE_CHANGE, HUE_SHARE * np.maximum(*values))
     steady = np.mean((found.after - found.before) ** 2, axis=1) < STEADY * found.change
     # things of several hues may each turn to another, and the mean stays; of noise, two thirds is colour
-    turned |= steady & (found.chroma - 2 / 3 * found.noise > MOSTLY * (found.change - found.noise))
+    turned |= found.chroma - 2 / 3 * found.noise > MOSTLY * (found.change - found.noise)
     turned &= found.before.shape[1] > 1
     new_grain = (found.grain > GRAIN) & (found.rim > -1)
     # a plain surface, or one lost in white, may be the same as before; unless before it stood out, and now is gone
