@@ -190,6 +190,24 @@ def test_of_equal_shifts_the_smallest_is_taken() -> None:
     assert shift == pytest.approx((0, -2), abs=0.05)
 
 
+@pytest.mark.parametrize("model", ["rigid", "affine"])
+@pytest.mark.parametrize(("degrees", "shift"), [(3, (0.0, 0.0)), (1, (5.0, -9.0)), (6, (0.0, 0.0))])
+@pytest.mark.parametrize("name", ["pads", "text"])
+def test_a_turned_repetitive_picture_is_not_taken_for_another_of_its_periods(
+    name: str, degrees: float, shift: tuple[float, float], model: str
+) -> None:
+    tile = picture("text")[:128, :128]
+    if name == "pads":
+        rows, cols = np.ogrid[:48, :64]
+        tile = 60.0 + 140 * (np.hypot(rows - 20, cols - 20) < 12) + 60 * ((abs(rows - 25) < 15) & (abs(cols - 47) < 11))
+    whole = np.tile(tile, np.ceil(np.divide(1500, tile.shape)).astype(int))
+    before, after, matrix = make_pair(whole, turn(degrees), shift, 150)
+    noise = np.random.default_rng(0).normal(0, 4, (2, *before.shape))
+    found = find(to_uint8(before + noise[0]), to_uint8(after + noise[1]), model)
+    assert found.outcome == "could not align" or corner_error(found, matrix) < 0.1
+    assert found.outcome == "aligned" or degrees == 6
+
+
 @pytest.mark.parametrize("model", ["translation", "rigid", "affine"])
 def test_unrelated_images_are_not_aligned(model: str) -> None:
     for one, other in (("camera", "moon"), ("brick", "grass"), ("coins", "page")):

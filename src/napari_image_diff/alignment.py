@@ -467,8 +467,7 @@ def _search(estimating: _Scene, model: Model, start: Matrix) -> Matrix:
     left = [1 - _fit(_measure(scene, matrix)) for matrix in tried]
     close = [matrix for matrix, rest in zip(tried, left, strict=True) if rest <= 1.1 * min(left) + 0.002]
     matrix = _refine(scene, min(close, key=lambda matrix: _reach(matrix, shape)), model)
-    if model == "translation":
-        matrix = _shorten(scene, matrix, _propose_shifts(small.before, small.before))
+    matrix = _shorten(scene, matrix, model, _propose_shifts(small.before, small.before))
     matrix = up @ matrix @ np.linalg.inv(up)
     while step > estimating.step:
         step = min(step // 2, LARGEST_STEP)
@@ -476,17 +475,19 @@ def _search(estimating: _Scene, model: Model, start: Matrix) -> Matrix:
     return matrix
 
 
-def _shorten(scene: _Scene, matrix: Matrix, periods: list[Matrix]) -> Matrix:
-    """Return the smallest shift as good as `matrix` of those that differ from it by periods of the picture."""
+def _shorten(scene: _Scene, matrix: Matrix, model: Model, periods: list[Matrix]) -> Matrix:
+    """Return the transform that moves least and is as good as `matrix`, of those that differ by a period of before."""
     shape = scene.pair.before.shape
     left = 1 - _fit(_measure(scene, matrix))
-    shifts = [_shift_by(matrix[0, 2], 0), _shift_by(0, matrix[1, 2]), *periods]
+    middle = np.append((np.array(shape) - 1) / 2, 1)
+    rows, cols = (matrix @ middle - middle)[:2]
+    shifts = [_shift_by(rows, 0), _shift_by(0, cols), *periods]
     while shifts:
         other = matrix @ np.linalg.inv(shifts[0])
         # By a sample at least, or it is the same shift not quite refined
         smaller = _reach(matrix, shape) - 1
         if _reach(other, shape) < smaller and _fit(_measure(scene, other)) > 0.3 * (1 - left):
-            other = _refine(scene, other, "translation")
+            other = _refine(scene, other, model)
             if _reach(other, shape) < smaller and 1 - _fit(_measure(scene, other)) <= 1.2 * left + 0.002:
                 matrix, shifts = other, [*periods]
                 continue

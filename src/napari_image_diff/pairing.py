@@ -154,7 +154,7 @@ def _rounded(plane: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return `plane` in `dtype`; in integers clipped and rounded, 0 where there is nothing."""
     if dtype.kind == "f":
         return plane.astype(dtype)
-    found: NDArray[Any] = np.clip(np.rint(np.nan_to_num(plane)), 0, np.iinfo(dtype).max).astype(dtype)
+    found: NDArray[Any] = np.rint(np.minimum(np.fmax(plane, 0), np.iinfo(dtype).max)).astype(dtype)
     return found
 
 
