@@ -116,7 +116,7 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def counted(source: Source, tiles: list[tuple[int, int, int, int]], radius: int) -> Counts:
-    counts = [evidence.count_tile(source, tile, radius) for tile in tiles]
+    counts = [evidence.count_tiles(source, [tile], radius) for tile in tiles]
     total = counts[0]
     for other in counts[1:]:
         total = total + other
@@ -414,7 +414,7 @@ def test_before_and_after_may_change_places(kind: str, radius: int) -> None:
     limits = random_limits(8, radius, channels_of(source))
     np.testing.assert_array_equal(write(swapped, limits), write(source, limits))
     tile = (0, 0, *source.before.shape)
-    counts, others = evidence.count_tile(source, tile, radius), evidence.count_tile(swapped, tile, radius)
+    counts, others = (evidence.count_tiles(pair, [tile], radius) for pair in (source, swapped))
     np.testing.assert_array_equal(others.noise, counts.noise)
     np.testing.assert_array_equal(others.edges, counts.edges)
 

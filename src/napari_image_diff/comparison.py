@@ -325,7 +325,7 @@ def _cut(
         radius = limits.radius if limits is not None else 1
         changes = detection.find_changes(measured.found, cut, settings.min_area, pair, radius, step)
         labels, regions = sweeps.paint_regions(changes.found, found.difference, measured.found, pair, step)
-        _tell_kinds(regions, labels, pair, limits)
+        _tell_kinds(regions, labels, pair, limits, step)
         forgiven = changes.forgiven
         if limits is not None:
             told = {"noise": limits.noise, "edge_tolerance": limits.radius}
@@ -380,12 +380,14 @@ def _add_alone(
     return regions
 
 
-def _tell_kinds(regions: pd.DataFrame, labels: NDArray[np.int32], pair: Pair, limits: Limits | None) -> None:
+def _tell_kinds(
+    regions: pd.DataFrame, labels: NDArray[np.int32], pair: Pair, limits: Limits | None, step: tiles.Step
+) -> None:
     """Add to the table what kind of change each region is."""
     boxes = regions[["min_row", "min_col", "max_row", "max_col"]].to_numpy(np.int64)
     before, after = (_flatten(image, pair.data_range) for image in pair.colours or (pair.before, pair.after))
     noise = limits.noise if limits is not None else 0.0
-    found = kinds.name_kinds(before, after, labels, boxes, pair.data_range, noise)
+    found = kinds.name_kinds(before, after, labels, boxes, pair.data_range, noise, tiles.uncounted(step))
     regions["kind"], regions["reason"] = list(found.kind), list(found.reason)
     regions["moved_rows"], regions["moved_cols"] = found.shift.T
     regions["partner"] = found.partner
@@ -409,7 +411,7 @@ def _make_boxes(boxes: NDArray[np.int64]) -> pd.DataFrame:
 
 def _say_same(images: tuple[Plane, Plane], found: sweeps.Map) -> dict[str, bool]:
     """Return whether the images are identical, pixel by pixel, and whether only their luma is the same."""
-    if np.nan_to_num(found.difference).any():
+    if np.fmax.reduce(found.difference, axis=None) > 0:
         return {"identical": False, "same_luma": False}
     before, after = (image.data for image in images)
     floats = before.dtype.kind == after.dtype.kind == "f"

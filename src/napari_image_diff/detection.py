@@ -61,9 +61,12 @@ def measure_limits(pair: Pair, difference: NDArray[np.float32], step: tiles.Step
     """Return what noise and edges explain in a pair of which 1 - SSIM is `difference`."""
     source = _make_source(pair, difference)
     sample = evidence.sample_tiles(pair.before.shape)
+    # Counts are large: some tiles share theirs
+    size = max(1, len(sample) // (2 * tiles.count_threads()))
+    parts = [sample[first : first + size] for first in range(0, len(sample), size)]
     for radius in noise.RADII:
-        count = functools.partial(evidence.count_tile, source, radius=radius)
-        counts = functools.reduce(noise.Counts.__add__, tiles.map_tiles(count, sample, tiles.uncounted(step)))
+        count = functools.partial(evidence.count_tiles, source, radius=radius)
+        counts = functools.reduce(noise.Counts.__add__, tiles.map_tiles(count, parts, tiles.uncounted(step)))
         limits = noise.make_limits(counts, radius, pair.data_range, pair.quantum)
         if limits is not None:
             break

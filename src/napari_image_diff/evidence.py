@@ -34,7 +34,7 @@ from .noise import (
     find_activity,
 )
 
-__all__ = ["Source", "count_tile", "sample_tiles", "write_tile"]
+__all__ = ["Source", "count_tiles", "sample_tiles", "write_tile"]
 
 # Blocks for the activity, pixels a side: those of JPEG, whose errors spread over a block.
 BLOCK = 8
@@ -103,14 +103,21 @@ def sample_tiles(shape: tuple[int, int]) -> list[tuple[int, int, int, int]]:
     return [(top, left, min(top + SAMPLE, height), min(left + SAMPLE, width)) for top in tops for left in lefts]
 
 
-def count_tile(source: Source, tile: tuple[int, int, int, int], radius: int) -> Counts:
-    """Count noise and edges of a tile with the tolerance `radius`."""
+def count_tiles(source: Source, tiles: Sequence[tuple[int, int, int, int]], radius: int) -> Counts:
+    """Count noise and edges of some tiles with the tolerance `radius`."""
     channels = 1 + _count_colours(source)
     counts = Counts(
         np.zeros((channels, len(CELLS), 3, ACTIVITIES, INTENSITIES, BINS), np.int64),
         np.zeros((ACTIVITIES, 2 * STRUCTURE_BINS), np.int64),
         np.zeros(3, np.int64),
     )
+    for tile in tiles:
+        _count_tile(source, tile, radius, counts)
+    return counts
+
+
+def _count_tile(source: Source, tile: tuple[int, int, int, int], radius: int, counts: Counts) -> None:
+    """Add noise and edges of a tile to `counts`."""
     rim = _rim(radius)
     box = (rim, rim, rim + tile[2] - tile[0], rim + tile[3] - tile[1])
     luma, colours, valid = _read_block(source, tile, rim)
@@ -119,8 +126,7 @@ def count_tile(source: Source, tile: tuple[int, int, int, int], radius: int) -> 
     known = ~np.isnan(difference)
     places = np.minimum(difference[known] * STRUCTURE_BINS, 2 * STRUCTURE_BINS - 1).astype(np.int64)
     places += _spread(activity, rim, difference.shape)[known] * (2 * STRUCTURE_BINS)
-    counts.structure[:] = np.bincount(places, minlength=counts.structure.size).reshape(counts.structure.shape)
-    return counts
+    counts.structure[:] += np.bincount(places, minlength=counts.structure.size).reshape(counts.structure.shape)
 
 
 def _spread(of_blocks: NDArray[Any], rim: int, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -142,12 +148,15 @@ def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: 
         found, activity = _weigh_block(luma, colours, limits)
         inner = (slice(rim + first - tile[0], rim + tile[2] - tile[0]), slice(rim, rim + tile[3] - tile[1]))
         part[:] = found[inner]
-        difference = source.difference[first : tile[2], tile[1] : tile[3]]
-        # Below half its limit 1 - SSIM says nothing; in most blocks it does not come near
-        if limits.radius == 1 and np.fmax.reduce(difference, axis=None) > 0.5 * limits.structure.min():
-            structure = _spread(limits.structure[activity], rim, (tile[2] - tile[0], part.shape[1]))
-            ratio = difference / structure[first - tile[0] :]
-            np.fmax(part, ratio, out=part, where=_take_part(*luma)[inner] & (ratio > 0.5))
+        if limits.radius == 1:
+            difference = source.difference[first : tile[2], tile[1] : tile[3]]
+            # Below half its limit 1 - SSIM says nothing; in most blocks it does not come near
+            if np.fmax.reduce(difference, axis=None) > 0.5 * limits.structure.min():
+                structure = _spread(limits.structure[activity], rim, (tile[2] - tile[0], part.shape[1]))
+                ratio = difference / structure[first - tile[0] :]
+                near = ratio > 0.5
+                if near.any():
+                    np.fmax(part, ratio, out=part, where=near & _take_part(*luma)[inner])
         if valid.size:
             part[~valid[inner]] = np.nan
     if limits.radius > 1:
@@ -335,7 +344,7 @@ def _weigh_channel(
 def _count_block(
     luma: Images, colours: Images, valid: NDArray[np.bool_], radius: int, box: Sequence[int], counts: Counts
 ) -> NDArray[np.int32]:
-    """Count noise and edges of the pixels of `box` (top, left, bottom, right) of a block with its rim.
+    """Add noise and edges of the pixels of `box` (top, left, bottom, right) of a block with its rim to `counts`.
 
     The activity of its blocks is returned.
     """
@@ -353,7 +362,7 @@ def _count_block(
                 *views.of(cell), *raw, *lights.of(cell), activity, _disc(radius, channel), cells, valid,
                 counts.noise[channel, cell], edges if channel == cell == 0 else edges[:0],
             )  # fmt: skip
-    counts.edges[:] = count_squares(*edges)
+    counts.edges[:] += count_squares(*edges)
     return activity
 
 
@@ -409,16 +418,22 @@ def _mix_colours(upper, lower, scale, out):  # type: ignore[no-untyped-def]
     t = scale.dtype.type
     factor = scale[0] / 4
     half = t(0.5)
+    # Both rows first: a loop over what lies side by side is vectorised
+    channels = upper.shape[1]
+    both = np.empty(upper.size, scale.dtype)
+    one, other = upper.reshape(-1), lower.reshape(-1)
+    for k in range(both.size):
+        both[k] = t(one[k]) + t(other[k])
+    cells = both.reshape(-1, 2 * channels)
     for j in range(out.shape[1]):
-        red = t(upper[2 * j, 0]) + t(upper[2 * j + 1, 0]) + t(lower[2 * j, 0]) + t(lower[2 * j + 1, 0])
-        green = t(upper[2 * j, 1]) + t(upper[2 * j + 1, 1]) + t(lower[2 * j, 1]) + t(lower[2 * j + 1, 1])
-        blue = t(upper[2 * j, 2]) + t(upper[2 * j + 1, 2]) + t(lower[2 * j, 2]) + t(lower[2 * j + 1, 2])
+        red = cells[j, 0] + cells[j, channels]
+        green = cells[j, 1] + cells[j, 1 + channels]
+        blue = cells[j, 2] + cells[j, 2 + channels]
         out[0, j] = np.float32((red - green) * factor)
         out[1, j] = np.float32(((red + green) * half - blue) * factor)
     if out.shape[0] > 2:
         for j in range(out.shape[1]):
-            alpha = t(upper[2 * j, 3]) + t(upper[2 * j + 1, 3]) + t(lower[2 * j, 3]) + t(lower[2 * j + 1, 3])
-            out[2, j] = np.float32(alpha * factor)
+            out[2, j] = np.float32((cells[j, 3] + cells[j, 7]) * factor)
 
 
 @_compile

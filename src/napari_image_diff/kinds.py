@@ -11,11 +11,15 @@ All levels in this room are in units of 1/255 of the data range.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from . import tiles
+from .planes import read_only
 
 __all__ = ["KINDS", "Kinds", "name_kinds"]
 
@@ -66,6 +70,8 @@ FAR = 4.0
 MOST_PAIRS = 50_000
 # Pixels of a region, or some more, that are held against another place.
 SAMPLES = 400
+# Regions that a thread works on at a time.
+SHARE = 16
 
 # Columns of the sums over a region. BEFORE to PRODUCT: steps, all channels; VALUE_...: steps, largest channel
 NOISE, CHANGE, RIMS, RIM_BEFORE, RIM_AFTER, SURROUND, STEPS, BEFORE, AFTER, PRODUCT = range(10)
@@ -110,6 +116,18 @@ class _Measures(NamedTuple):
     """Whether what was there still is."""
 
 
+class _Images(NamedTuple):
+    """Two images and what changed in them, as `name_kinds` takes them."""
+
+    before: NDArray[Any]
+    """(H, W, channels)"""
+    after: NDArray[Any]
+    labels: NDArray[np.int32]
+    boxes: NDArray[np.int64]
+    scale: float
+    """Levels to a unit of the data."""
+
+
 class _Moves(NamedTuple):
     partner: NDArray[np.int64]
     shift: NDArray[np.float64]
@@ -124,6 +142,7 @@ def name_kinds(
     boxes: NDArray[np.int64],
     data_range: float,
     noise: float = 0.0,
+    step: tiles.Step | None = None,
 ) -> Kinds:
     """Say of each region what kind of change it is, and why.
 
@@ -140,6 +159,8 @@ def name_kinds(
     noise : float, optional
         Standard deviation of ``after - before`` where nothing changed, in units of the data. More is found around
         a region where there is more.
+    step : callable, optional
+        Called after each of the regions' shares of the work; what it raises goes on.
 
     Returns
     -------
@@ -177,19 +198,23 @@ def name_kinds(
     if not data_range > 0:
         raise ValueError(f"data_range is {data_range}; a positive number is wanted")
     scale = 255.0 / data_range
-    before, after = (_read_only(image if image.ndim == 3 else image[..., None]) for image in (before, after))
-    labels, boxes = _read_only(labels), _read_only(np.asarray(boxes, np.int64).reshape(-1, 4))
-    found = _derive(*_measure(before, after, labels, boxes, scale, (noise * scale) ** 2))
-    moves = _find_moves(before, after, labels, boxes, scale, found)
+    before, after = (read_only(image if image.ndim == 3 else image[..., None]) for image in (before, after))
+    labels, boxes = read_only(labels), read_only(np.asarray(boxes, np.int64).reshape(-1, 4))
+    images = _Images(before, after, labels, boxes, scale)
+    every, step = np.arange(len(boxes)), step or tiles.stepper(None, 0)
+    sums, means = _share(every, lambda some: _measure(*images, some, (noise * scale) ** 2), step)
+    found = _derive(sums, means)
+    moves = _find_moves(images, found, step)
     kind = _choose(found, moves.explained > 0)
     return Kinds(kind, _explain(kind, found, moves), moves.partner, moves.shift)
 
 
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a view that cannot be written to: the kernels are compiled for this one kind."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
+def _share(
+    some: NDArray[Any], measure: Callable[[NDArray[Any]], tuple[NDArray[np.float64], ...]], step: tiles.Step
+) -> list[NDArray[np.float64]]:
+    """Return ``measure(some)``, whose arrays have a row for each of `some`, worked out on threads."""
+    parts = np.array_split(some, max(1, len(some) // SHARE))
+    return [np.concatenate(arrays) for arrays in zip(*tiles.map_tiles(measure, parts, step), strict=True)]
 
 
 def _derive(sums: NDArray[np.float64], means: NDArray[np.float64]) -> _Measures:
@@ -276,28 +301,21 @@ def _choose(found: _Measures, moved: NDArray[np.bool_]) -> list[str]:
     return [str(word) for word in np.select(list(rules.values()), list(rules), "added")]
 
 
-def _find_moves(
-    before: NDArray[Any],
-    after: NDArray[Any],
-    labels: NDArray[np.int32],
-    boxes: NDArray[np.int64],
-    scale: float,
-    found: _Measures,
-) -> _Moves:
+def _find_moves(images: _Images, found: _Measures, step: tiles.Step) -> _Moves:
     """Hold what was lost in one region against what is new in another of the same size and look, or in itself."""
-    count = len(boxes)
+    count = len(images.boxes)
     moves = _Moves(np.zeros(count, np.int64), np.full((count, 2), np.nan), np.zeros(count))
     limits = np.maximum(9 * found.noise, 0.09 * found.change)
     lost = np.flatnonzero(~found.same)
-    pairs = _pair_likes(boxes, found, lost)
-    matches = _match_places(before, after, labels, boxes, scale, found.noise, limits, pairs)
+    pairs = _pair_likes(images.boxes, found, lost)
+    (matches,) = _share(pairs, lambda some: (_match_places(*images, found.noise, limits, some),), step)
     for row in np.argsort(-matches[:, 0], kind="stable"):
         old, new = pairs[row]
         if matches[row, 0] > 0 and moves.partner[old] == moves.partner[new] == 0:
             moves.partner[old], moves.partner[new] = new + 1, old + 1
             moves.explained[[old, new]], moves.shift[[old, new]] = matches[row, 0], matches[row, 1:]
     rest = lost[moves.partner[lost] == 0]
-    matches = _match_within(before, after, labels, boxes, scale, found.noise, limits, rest)
+    (matches,) = _share(rest, lambda some: (_match_within(*images, found.noise, limits, some),), step)
     within = matches[:, 0] > 0
     moves.explained[rest[within]], moves.shift[rest[within]] = matches[within, 0], matches[within, 1:]
     return moves
@@ -391,18 +409,19 @@ def _say_hue(colour: NDArray[np.float64]) -> str:
 
 
 @_compile
-def _measure(before, after, labels, boxes, scale, noise):  # type: ignore[no-untyped-def]
-    """Return the sums over each region and its mean colours before and after."""
-    count, channels = len(boxes), before.shape[2]
+def _measure(before, after, labels, boxes, scale, regions, noise):  # type: ignore[no-untyped-def]
+    """Return the sums over each of some regions and its mean colours before and after."""
+    count, channels = len(regions), before.shape[2]
     sums, means = np.zeros((count, COLUMNS)), np.zeros((count, 2, channels))
     # a region's crop: the images in levels and, for each pixel, 0 = unchanged, 1 = the region, 2 = of no use
     pair = np.empty((2, CROP, CROP, channels))
     state = np.empty((CROP, CROP), np.uint8)
-    for region in range(count):
+    for k in range(count):
+        region = regions[k]
         height, width = _load(before, after, labels, region + 1, boxes[region], scale, pair, state)
         b, a, s = pair[0, :height, :width], pair[1, :height, :width], state[:height, :width]
-        sums[region, NOISE] = noise
-        _sum_region(b, a, s, sums[region], means[region])
+        sums[k, NOISE] = noise
+        _sum_region(b, a, s, sums[k], means[k])
     return sums, means
 
 
@@ -687,12 +706,18 @@ def _match_within(before, after, labels, boxes, scale, noise, limits, regions): 
         places, total = _sample(before, after, labels, region + 1, box, scale, noise[region], limits[region])
         rows, cols = min(REACH, (box[2] - box[0]) * 2 // 3), min(REACH, (box[3] - box[1]) * 2 // 3)
         best = 1 - MOVED_WITHIN
+        changes = np.empty(len(places))
+        for place in range(len(places)):
+            i, j = places[place, 0], places[place, 1]
+            changes[place] = _difference_at(before, i, j, after, i, j, scale)
+        # those that changed most refute a move soonest
+        order = np.argsort(-changes, kind="mergesort")
         for row in range(-rows, rows + 1):
             for col in range(-cols, cols + 1):
                 left = 0.0
-                for place in range(len(places)):
-                    i, j = places[place]
-                    rest = _change_at(before, after, labels, region + 1, i, j, scale)
+                for place in order:
+                    i, j = places[place, 0], places[place, 1]
+                    rest = changes[place]
                     if _inside(labels, region + 1, i + row, j + col):
                         rest = min(rest, _difference_at(before, i, j, after, i + row, j + col, scale))
                     if _inside(labels, region + 1, i - row, j - col):

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Protocol, TypeVar
 
-__all__ = ["Rows", "Step", "cut_rows", "map_tiles", "stepper", "uncounted"]
+__all__ = ["Rows", "Step", "count_threads", "cut_rows", "map_tiles", "stepper", "uncounted"]
 
 Rows = tuple[int, int]
 """First and last row (exclusive) of a tile: a band as wide as the image."""
