@@ -59,7 +59,7 @@ DISCS = {1: np.array([1, 1]), 2: np.array([2, 2, 1]), 3: np.array([3, 3, 2, 1])}
 
 # Pixels of a block worked on at a time, so that it stays in the processor's cache, and of one that noise is measured
 # on.
-TILE = (256, 512)
+TILE = (256, 1024)
 SAMPLE = 256
 
 # Noise is measured on all pixels of an image up to this number, on so many spread over it above.
@@ -149,29 +149,13 @@ def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: 
         inner = (slice(rim + first - tile[0], rim + tile[2] - tile[0]), slice(rim, rim + tile[3] - tile[1]))
         part[:] = found[inner]
         if limits.radius == 1:
-            difference = source.difference[first : tile[2], tile[1] : tile[3]]
-            # Below half its limit 1 - SSIM says nothing; in most blocks it does not come near
-            if np.fmax.reduce(difference, axis=None) > 0.5 * limits.structure.min():
-                structure = _spread(limits.structure[activity], rim, (tile[2] - tile[0], part.shape[1]))
-                ratio = difference / structure[first - tile[0] :]
-                near = ratio > 0.5
-                if near.any():
-                    np.fmax(part, ratio, out=part, where=near & _take_part(*luma)[inner])
+            structure = limits.structure[activity[rim // BLOCK :, rim // BLOCK :]]
+            difference = source.difference[tile[0] : tile[2], tile[1] : tile[3]]
+            _add_structure(difference, structure, *luma, rim, first - tile[0], part)
         if valid.size:
             part[~valid[inner]] = np.nan
     if limits.radius > 1:
         _forget_rim(evidence, top, bottom, limits.radius)
-
-
-def _take_part(before: Plane, after: Plane) -> NDArray[np.bool_]:
-    """Return which pixels themselves changed by half as much as any near: SSIM is low all around a change, too."""
-    import cv2
-
-    change: Plane = np.abs(after - before)
-    part: NDArray[np.bool_] = (change > 255 * MOST_FLOOR) & (
-        2 * change >= cv2.dilate(change, np.ones((7, 7), np.uint8))
-    )
-    return part
 
 
 def _is_same(source: Source, tile: tuple[int, int, int, int], rim: int) -> bool:
@@ -279,11 +263,8 @@ def _weigh_block(luma: Images, colours: Images, limits: Limits) -> tuple[Plane, 
         _weigh_channel(views, channels[0], activity, least[min(index, 1)], limits, index)
         for index, views in enumerate(channels)
     )
-    if others:
-        import cv2
-
-        size = (found.shape[1], found.shape[0])
-        np.maximum(found, cv2.resize(np.maximum.reduce(others), size, interpolation=cv2.INTER_NEAREST), out=found)
+    for other in others:
+        _raise(found, other)
     return found, activity
 
 
@@ -607,6 +588,42 @@ def _weigh_cells(a, b, luma_a, luma_b, activity, least, limits, disc, parents, o
                 value = inherited[j] if change[j] * direction[j] >= taken else zero
                 value = value if taken > zero else zero
                 found[j] = max(found[j], value)
+
+
+@_compile
+def _raise(found, other):  # type: ignore[no-untyped-def]
+    """Raise `found` to `other`, which is given in cells twice as large."""
+    for i in range(found.shape[0]):
+        line, larger = found[i], other[i // 2]
+        for j in range(larger.size):
+            line[2 * j] = max(line[2 * j], larger[j])
+            line[2 * j + 1] = max(line[2 * j + 1], larger[j])
+
+
+@_compile
+def _add_structure(difference, limits, before, after, rim, first, evidence):  # type: ignore[no-untyped-def]
+    """Raise `evidence`, the rows from `first` on of a block, to the share that 1 - SSIM has of its limits.
+
+    `before` and `after` have a rim around the block, `limits` are those of its blocks of 8 x 8 pixels. Below half of
+    its limit 1 - SSIM says nothing, and it is low all around a change, too: it speaks for pixels that themselves
+    changed by half as much as any near.
+    """
+    least = np.float32(255 * MOST_FLOOR)
+    for i in range(evidence.shape[0]):
+        line, row = difference[first + i], limits[(first + i) // BLOCK]
+        for j in range(evidence.shape[1]):
+            share = line[j] / row[j // BLOCK]
+            if not (share > 0.5 and share > evidence[i, j]):
+                continue
+            y, x = rim + first + i, rim + j
+            change = abs(after[y, x] - before[y, x])
+            takes_part = change > least
+            for m in range(y - 3, y + 4):
+                if takes_part:
+                    for n in range(x - 3, x + 4):
+                        takes_part &= 2 * change >= abs(after[m, n] - before[m, n])
+            if takes_part:
+                evidence[i, j] = share
 
 
 @_compile
