@@ -304,7 +304,8 @@ def test_a_reader_of_our_output_may_leave(pair: tuple[Path, Path]) -> None:
         (["before.png", "text.xyz"], "text.xyz"),
         (["before.png", "cut.png"], "damaged"),
         (["before.png", "small.png"], "give images of one size"),
-        (["before.png", "stack.tif"], "after"),
+        (["stack.tif", "longer.tif"], "before has 5 frames and after has 6"),
+        (["before.png", "stack.tif", "--out", "pictures"], "--out draws single images, and these have 5 frames"),
         (["before.png", "after.png", "--out", "text.png"], "text.png"),
     ],
 )
@@ -318,7 +319,8 @@ def test_bad_input_is_one_line_on_stderr(
     Path("empty.png").touch()
     Path("cut.png").write_bytes(pair[0].read_bytes()[:3000])
     iio.imwrite("small.png", BEFORE[:-1])
-    tifffile.imwrite("stack.tif", np.zeros((5, 60, 80), np.uint8), photometric="minisblack")
+    tifffile.imwrite("stack.tif", np.zeros((5, *BEFORE.shape[:2]), np.uint8), photometric="minisblack")
+    tifffile.imwrite("longer.tif", np.zeros((6, *BEFORE.shape[:2]), np.uint8), photometric="minisblack")
     before = sorted(folder.rglob("*"))
     assert_one_error(run(*arguments), words)
     assert sorted(folder.rglob("*")) == before

@@ -563,12 +563,7 @@ def test_channels_last_takes_even_three_rows_as_colour() -> None:
         (
             (3, 60, 80),
             "auto",
-            "of a stack give one plane, NAME[0]; of colour .* numpy.moveaxis(NAME, 0, -1)",
-        ),
-        (
-            (4, 60, 80),
-            "last",
-            "of a stack give one plane, NAME[0]; of colour .* numpy.moveaxis(NAME, 0, -1)",
+            "first axis may be colour; give numpy.moveaxis(NAME, 0, -1) if it is, channels='none' if these are frames",
         ),
         (
             (3, 60, 3),
@@ -580,22 +575,30 @@ def test_channels_last_takes_even_three_rows_as_colour() -> None:
             "auto",
             "colour may be its first axis or its last; give numpy.moveaxis(NAME, 0, -1) or channels='last'",
         ),
-        ((60, 80, 3), "none", "channels='none' says that it has no colour; say 'last', or give a gray image (H, W)"),
-        ((5, 60, 80), "auto", "a stack; compare one plane of it at a time, NAME[0] or NAME[..., 0]"),
-        ((60, 80, 2), "auto", "a stack; compare one plane of it at a time, NAME[0] or NAME[..., 0]"),
-        ((60, 80, 5), "last", "a stack; compare one plane of it at a time, NAME[0] or NAME[..., 0]"),
-        ((1, 60, 80), "none", "a stack; compare one plane of it at a time, NAME[0] or NAME[..., 0]"),
-        ((5, 60, 80, 3), "auto", "give a gray image (H, W) or a colour image (H, W, 3 or 4)"),
         ((60,), "auto", "give a gray image (H, W) or a colour image (H, W, 3 or 4)"),
         ((), "auto", "give a gray image (H, W) or a colour image (H, W, 3 or 4)"),
     ],
 )
-def test_what_is_not_one_image_is_refused(shape: tuple[int, ...], channels: str, words: str) -> None:
+def test_what_is_no_image_is_refused(shape: tuple[int, ...], channels: str, words: str) -> None:
     image = np.zeros(shape, np.uint8)
     for name, before, after in (("before", image, pair()[1]), ("after", pair()[0], image)):
         wanted = re.escape(words.replace("NAME", name)).replace(r"\.\*", ".*")
         with pytest.raises(ValueError, match=f"^{name} has shape {re.escape(str(shape))}.*{wanted}"):
             compare(before, after, channels=channels)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "words"),
+    [
+        ((60, 80, 3), "none", "60 frames of 80 x 3"),
+        ((60, 80, 2), "auto", "60 frames of 80 x 2"),
+        ((60, 80, 5), "last", "60 frames of 80 x 5"),
+        ((2, 5, 60, 70), "auto", "2 x 5 frames of 60 x 70"),
+    ],
+)
+def test_frames_of_another_size_are_refused(shape: tuple[int, ...], channels: str, words: str) -> None:
+    with pytest.raises(ValueError, match=f"^before is {words} pixels .* and after is 60 x 80; give images of one size"):
+        compare(np.zeros(shape, np.uint8), pair()[1], channels=channels)
 
 
 def test_the_way_out_of_an_error_works() -> None:

@@ -339,7 +339,8 @@ GRAY = np.zeros((20, 30), np.uint8)
         (Image(GRAY, name="x"), Labels(GRAY, name="y"), ["After is a Labels", "Image"]),
         (None, Image(GRAY), ["Before is a NoneType"]),
         (Image(GRAY, name="x"), Image(GRAY.T, name="y"), ["'x'", "20 x 30", "'y'", "30 x 20", "crop"]),
-        (Image(np.zeros((5, 20, 30)), name="x"), Image(GRAY), ["'x'", "3 dimensions", "5 x 20 x 30"]),
+        (Image(np.zeros((5, 20, 30))), Image(np.zeros((4, 20, 30))), ["5 x 20 x 30", "4 x 20 x 30", "frames"]),
+        (Image(np.zeros((5, 30, 20))), Image(GRAY), ["5 x 30 x 20", "20 x 30", "crop"]),
         (Image(np.zeros((20, 30, 3), np.uint8), name="x", rgb=True), Image(GRAY.T), ["20 x 30 pixels"]),
     ],
 )

@@ -29,6 +29,7 @@ def test_default_detects() -> None:
     assert dataclasses.asdict(Settings()) == {
         "threshold": "auto",
         "sensitivity": 1.0,
+        "shared_threshold": False,
         "min_area": -1.0,
         "align": "translation",
         "match_intensity": "none",
@@ -43,6 +44,7 @@ def test_classic_is_the_recipe() -> None:
     assert dataclasses.asdict(classic) == {
         "threshold": "otsu",
         "sensitivity": 1.0,
+        "shared_threshold": False,
         "min_area": 40.0,
         "align": "none",
         "match_intensity": "none",
@@ -233,7 +235,7 @@ def test_resolve_takes_settings_a_mapping_or_none_and_changes() -> None:
 
 @pytest.mark.parametrize("settings", [None, Settings(), {}, {"min_area": 3}])
 def test_resolve_refuses_names_that_are_not_settings(settings: Any) -> None:
-    words = "no such setting: sensitivty, winsize; the settings are threshold, sensitivity, min_area"
+    words = "no such setting: sensitivty, winsize; the settings are threshold, sensitivity, shared_threshold, min_area"
     with pytest.raises(TypeError, match=words):
         Settings.resolve(settings, winsize=3, sensitivty=1)
     with pytest.raises(TypeError, match="no such setting: winsize"):

@@ -158,8 +158,13 @@ def test_obstacles_stand_in_the_dock_before_compare_can_be_pressed(open_dock: An
     viewer, dock = open_dock()
     viewer.add_image(images[0][:50], name="small")
     viewer.add_image(np.stack(images), name="stack")
+    viewer.add_image(np.stack([*images, images[0]]), name="short")
     after = dock.panel.pickers.boxes[1]
-    for name, words in ("small", "50 x 160"), ("stack", "3 dimensions"), ("a", "both 'a'"):
+    dock.panel.pickers.boxes[0].setCurrentText("stack")
+    after.setCurrentText("short")
+    assert "number of frames" in dock.panel.notice.text()
+    dock.panel.pickers.boxes[0].setCurrentText("a")
+    for name, words in ("small", "50 x 160"), ("a", "both 'a'"):
         after.setCurrentText(name)
         assert words in dock.panel.notice.text()
         assert not dock.panel.compare_button.isEnabled()

@@ -75,6 +75,8 @@ def _run(argv: Sequence[str] | None) -> int:
     comparison = compare(before, after, settings)
     if comparison.resolved["pixels_not_valid"] == comparison.difference.size:
         raise ValueError("nothing can be compared: no pixel, or too few round any, is a number in both images")
+    if folder is not None and comparison.frames:
+        raise ValueError(f"--out draws single images, and these have {len(comparison.frames)} frames; leave it out")
     if folder is not None:
         from .report import write_pictures
 
@@ -164,13 +166,18 @@ def _describe(comparison: Comparison) -> str:
     lines = [
         comparison.summary,
         f"verdict: {comparison.verdict}",
-        f"score: {comparison.score}",
-        f"threshold: {comparison.threshold} ({rule})",
+        f"score: {_list(comparison.score)}",
+        f"threshold: {_list(comparison.threshold)} ({rule})",
         f"regions: {len(comparison.regions)}",
     ]
     if len(comparison.regions):
         lines.append(comparison.regions.to_string(index=False, float_format="{:.6g}".format))
     return "\n".join(lines)
+
+
+def _list(values: Any) -> str:
+    """Return a number, or those of all frames."""
+    return ", ".join(map(str, values.ravel().tolist())) if hasattr(values, "ravel") else str(values)
 
 
 def _read_image(path: Path) -> Any:

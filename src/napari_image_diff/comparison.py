@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import detection, kinds, pairing, planes, preparation, sweeps, threshold, tiles
+from . import detection, frames, kinds, pairing, planes, preparation, sweeps, threshold, tiles
 from .noise import Limits
 from .preparation import Pair, Plane
 from .settings import Settings
@@ -29,21 +29,25 @@ INVISIBLE = 0.05
 class Comparison:
     """What changed between two images; made by :func:`compare`.
 
+    Of a stack, arrays begin with its leading axes, here "...", and `frames` has the comparison of each frame.
+
     Attributes
     ----------
-    score : float
+    score : float, or (...) float64
         Mean SSIM, -1 to 1, over the pixels at least half a window away from the border; 1 = same.
-    difference : (H, W) float32
+    difference : (..., H, W) float32
         1 - SSIM at each pixel: 0 = same, 2 = opposite, NaN = not valid.
-    measured : (H, W) float32 or None
+    measured : (..., H, W) float32 or None
         Evidence, kept for another threshold, too.
-    threshold : float
+    threshold : float, or (...) float64
         A pixel differs where ``difference > threshold``, or ``evidence > threshold`` if there is evidence.
-    labels : (H, W) int32
-        0 = unchanged, i = region i; regions are filled and numbered in raster order of their first pixels.
+    labels : (..., H, W) int32
+        0 = unchanged, i = region i; regions are filled and numbered in raster order of their first pixels, on and on
+        over all frames.
     regions : DataFrame
-        A row for each region: ``label``, the box ``min_row, min_col, max_row, max_col`` (pixels, half-open), ``area``
-        (pixels), ``contour_area`` (as ``cv2.contourArea`` has it), ``centroid_row, centroid_col`` (pixels),
+        A row for each region: ``label``, of a stack the index of its ``frame`` (of several leading axes ``axis_0,
+        axis_1, ...``), the box ``min_row, min_col, max_row, max_col`` (pixels, half-open), ``area`` (pixels),
+        ``contour_area`` (as ``cv2.contourArea`` has it), ``centroid_row, centroid_col`` (pixels),
         ``difference_mean, difference_max``, ``before_mean, after_mean`` (intensities, luma for colour). With
         evidence also ``evidence_mean, evidence_max``, ``kind`` (added, removed, moved, recoloured, brighter, darker,
         texture, or "only in before" and "only in after"), ``reason`` (why it is of that kind, in words), and of what
@@ -60,28 +64,32 @@ class Comparison:
         ``alignment`` (outcome, reason, and the transform that was undone: in pixels and degrees, and as the matrix that
         takes (row, column, 1) of before to its place in after), ``intensity`` (gain and offset that were undone), with
         evidence ``noise`` (standard deviation of after - before, intensity) and ``edge_tolerance`` (pixels),
-        ``versions``.
-    pair : Pair
+        ``versions``. Of a stack also ``frames``, names and lengths of its leading axes; pixels are added up,
+        ``identical`` is what is so in all frames, and where frames may differ there is a list with a value for each.
+    pair : Pair or None
         The two images as they were compared: gray planes and colours, read-only; shares memory with the inputs where it
-        can.
-    histogram : (256,) int64
+        can. Of a stack each of `frames` has its own.
+    histogram : (..., 256) int64
         Pixels at each level of SSIM in 8 bits; Otsu's level comes from it.
     limits : Limits or None
         What noise and edges explain in this pair, if that was measured; kept for another threshold, too.
+    frames : tuple of Comparison
+        The frames of a stack in order, views of it and with its labels; empty for a single pair.
     """
 
-    score: float
+    score: Any
     difference: NDArray[np.float32]
     measured: NDArray[np.float32] | None
-    threshold: float
+    threshold: Any
     labels: NDArray[np.int32]
     regions: pd.DataFrame
     forgiven: pd.DataFrame
     settings: Settings
     resolved: dict[str, Any]
-    pair: Pair
+    pair: Any
     histogram: NDArray[np.int64]
     limits: Limits | None
+    frames: tuple[Comparison, ...] = ()
 
     @property
     def evidence(self) -> NDArray[np.float32] | None:
@@ -105,6 +113,12 @@ class Comparison:
         return min(1.0, int(self.regions["area"].sum()) / pixels) if pixels else 0.0
 
     @property
+    def worst_frame(self) -> tuple[int, ...]:
+        """The index of the frame with the lowest score, one number for each leading axis."""
+        scores = np.where(np.isnan(self.score), np.inf, self.score)
+        return tuple(int(index) for index in np.unravel_index(np.argmin(scores), np.shape(scores)))
+
+    @property
     def verdict(
         self,
     ) -> Literal["identical", "no difference beyond noise", "no difference beyond the threshold", "different"]:
@@ -118,6 +132,8 @@ class Comparison:
     @property
     def summary(self) -> str:
         """The result in one line."""
+        if self.frames:
+            return self._sum_up()
         parts = [f"score {self.score:.4f}, {self._say_found()}"]
         if self.resolved["threshold_rule"] != "auto":
             rule = "Otsu" if self.resolved["threshold_rule"] == "otsu" else "set"
@@ -131,14 +147,31 @@ class Comparison:
         if self.resolved["alignment"]["outcome"] in ("aligned", "could not align"):
             words = "undone" if self.resolved["alignment"]["outcome"] == "aligned" else "could not align"
             parts.append(f"{words}: {self.resolved['alignment']['reason']}")
-        for count, text in (
-            (len(self.forgiven), "explained by a local shift"),
-            (self.resolved["pixels_not_shared"], "pixels in one image only"),
-            (self.resolved["pixels_not_valid"], "pixels not valid"),
-        ):
-            if count:
-                parts.append(f"{count:,} {text}")
-        return ", ".join(parts)
+        return ", ".join([*parts, *self._say_left_out()])
+
+    def _sum_up(self) -> str:
+        """Return the summary of a stack."""
+        different = sum(frame.changed for frame in self.frames)
+        parts = [f"{len(self.frames):,} frames, {f'{different:,} different' if different else self.verdict}"]
+        if different:
+            count = len(self.regions)
+            parts.append(f"{count:,} region{'s' * (count != 1)}, {self.changed_fraction:.2%} changed")
+        worst = ", ".join(map(str, self.worst_frame))
+        parts.append(f"score {self.score[self.worst_frame]:.4f} and more, least in frame {worst}")
+        outcomes = [frame.resolved["alignment"]["outcome"] for frame in self.frames]
+        for outcome, text in (("aligned", "moved into place"), ("could not align", "could not be aligned")):
+            if outcome in outcomes:
+                parts.append(f"{outcomes.count(outcome):,} {text}")
+        return ", ".join([*parts, *self._say_left_out()])
+
+    def _say_left_out(self) -> list[str]:
+        """Return how much is forgiven and how much does not count."""
+        counts = {
+            "explained by a local shift": len(self.forgiven),
+            "pixels in one image only": self.resolved["pixels_not_shared"],
+            "pixels not valid": self.resolved["pixels_not_valid"],
+        }
+        return [f"{count:,} {text}" for text, count in counts.items() if count]
 
     def _say_found(self) -> str:
         """Return how many regions there are and how much they cover, or which kind of nothing there is."""
@@ -191,13 +224,22 @@ class Comparison:
         settings = Settings.resolve(
             self.settings, **{name: value for name, value in asked.items() if value is not None}
         )
-        shape = self.difference.shape
+        each = self.frames or (self,)
+        shape = each[0].difference.shape
         steps = sweeps.count_fast_steps(shape)
         if settings.threshold == "auto" and self.measured is None:
             steps += detection.count_steps(shape)
-        step = tiles.stepper(progress, steps)
-        found = sweeps.Map(self.difference, self.score, self.histogram)
-        return _cut(found, _Evidence(self.measured, self.limits), self.pair, settings, self.resolved, step)
+        step = tiles.stepper(progress, len(each) * steps)
+        measured = [
+            _Measured(
+                sweeps.Map(frame.difference, frame.score, frame.histogram),
+                _Evidence(frame.measured, frame.limits),
+                frame.pair,
+                frame.resolved,
+            )
+            for frame in each
+        ]
+        return _cut_frames(measured, settings, self.resolved.get("frames", {}), step)
 
 
 class _Evidence(NamedTuple):
@@ -205,6 +247,15 @@ class _Evidence(NamedTuple):
 
     found: NDArray[np.float32] | None = None
     limits: Limits | None = None
+
+
+class _Measured(NamedTuple):
+    """What the slow half finds out about a frame."""
+
+    found: sweeps.Map
+    evidence: _Evidence
+    pair: Pair
+    resolved: dict[str, Any]
 
 
 def compare(
@@ -215,6 +266,7 @@ def compare(
     inside: ArrayLike | None = None,
     ignore: ArrayLike | None = None,
     evidence: Callable[[NDArray[Any], NDArray[Any]], ArrayLike] | None = None,
+    axes: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
     **changes: Any,
 ) -> Comparison:
@@ -222,16 +274,22 @@ def compare(
 
     Parameters
     ----------
-    before, after : (H, W) or (H, W, 3 or 4) array-like of real numbers
-        Images of any layout and container (numpy, dask, zarr, xarray, memory-mapped); never written to.
+    before, after : (..., H, W) or (..., H, W, 3 or 4) array-like of real numbers
+        Images of any layout and container (numpy, dask, zarr, xarray, memory-mapped); never written to. Leading axes
+        (time, depth) are frames: each frame of one is compared with the same of the other, or, where one has none, with
+        that. They share one data range.
     settings : Settings, optional
         All parameters; ``Settings()`` by default.
-    inside, ignore : (H, W) array-like of bool or integers, optional
-        In the pixels of `before`: a pixel counts only where `inside` is not 0, and not where `ignore` is not 0.
+    inside, ignore : (H, W) or (..., H, W) array-like of bool or integers, optional
+        In the pixels of `before`, of one frame for all or of each: a pixel counts only where `inside` is not 0, and not
+        where `ignore` is not 0.
     evidence : callable, optional
         Evidence of your own instead of what noise and edges do not explain: called once as ``evidence(before, after)``
         with the images as they are compared (aligned, (H, W) or (H, W, 3 or 4), read-only), it returns an (H, W) map of
         which values above 1 are changes. The threshold must be "auto".
+    axes : sequence of str, optional
+        Names of the leading axes, for the columns of the table: "frame" if there is one, "axis_0" and so on if there
+        are more.
     progress : callable, optional
         Called as ``progress(done, total)`` on the calling thread after each tile; an exception that it raises ends
         the run and goes on to the caller.
@@ -269,28 +327,99 @@ def compare(
             f"threshold is {asked.threshold!r}, which cuts the difference; give threshold='auto' to cut evidence of "
             "your own"
         )
-    images = planes.read_planes(before, after, asked)
-    shape = pairing.find_grid(images, asked)
-    steps = sweeps.count_slow_steps(shape) + sweeps.count_fast_steps(shape)
+    images = planes.read_planes(before, after, asked, stacks=True)
+    stack = frames.make_stack(images, asked)
+    names = frames.name_axes(stack.leading, axes)
+    tall = [plane.data.shape for plane in stack.planes]
+    shape = pairing.find_grid(stack, asked)
     auto = asked.threshold == "auto"
-    step = tiles.stepper(progress, steps + (detection.count_steps(shape) if auto else 0))
-    pair, notes = pairing.make_pair(images, asked, step, inside=inside, ignore=ignore)
-    found = sweeps.measure_map(pair, asked, step)
-    resolved = {
+    of_frame = len(tiles.cut_rows(shape)) + sweeps.count_fast_steps(shape)
+    of_frame += detection.count_steps(shape) if auto else 0
+    step = tiles.stepper(progress, len(tiles.cut_rows(max(tall))) + stack.count * of_frame)
+    stack, pair = pairing.make_pair(stack, asked, step, inside=inside, ignore=ignore)
+    whole = {
         "data_range": pair.data_range,
         "channels": {"before": images[0].channels, "after": images[1].channels},
-        "pixels_not_valid": found.difference.size - int(found.histogram.sum()),
-        **notes,
-        **_say_same(images, found),
-        "offset": preparation.find_offset(pair.before, pair.after),
-        "sizes": {"before": images[0].data.shape[:2], "after": images[1].data.shape[:2]},
+        "sizes": dict(zip(("before", "after"), stack.sides, strict=True)),
         "versions": dict(_versions()),
     }
-    measured = _Evidence()
-    if evidence is not None:
-        measured = _Evidence(_measure_own(evidence, pair))
-        step(detection.count_steps(shape))
-    return _cut(found, measured, pair, asked, resolved, step)
+    measured = []
+    for frame in range(stack.count):
+        of_it, notes = pairing.settle(stack.pick_pair(pair, frame), stack.sides, shape, asked, step)
+        found = sweeps.measure_map(of_it, asked, step)
+        resolved = {
+            **whole,
+            "pixels_not_valid": found.difference.size - int(found.histogram.sum()),
+            **notes,
+            **_say_same(stack.pick_planes(frame), found),
+            "offset": preparation.find_offset(of_it.before, of_it.after),
+        }
+        own = _Evidence()
+        if evidence is not None:
+            own = _Evidence(_measure_own(evidence, of_it))
+            step(detection.count_steps(shape))
+        measured.append(_Measured(found, own, of_it, resolved))
+    return _cut_frames(measured, asked, dict(zip(names, stack.leading, strict=True)), step)
+
+
+def _cut_frames(measured: list[_Measured], settings: Settings, axes: dict[str, int], step: tiles.Step) -> Comparison:
+    """Do the fast half for all frames; `axes` are names and lengths of the leading axes."""
+    shared = _share(measured, settings, step) if settings.shared_threshold else None
+    cut = [_cut(each, settings, shared, step) for each in measured]
+    return _join(cut, axes) if axes else cut[0]
+
+
+def _share(measured: list[_Measured], settings: Settings, step: tiles.Step) -> NDArray[np.int64] | Limits | None:
+    """Return what one threshold for all frames is taken from: a histogram, or limits."""
+    if settings.threshold == "otsu":
+        return np.asarray(np.sum([each.found.histogram for each in measured], axis=0))
+    # Neither evidence of the user's own nor identical frames have limits
+    noisy = [each for each in measured if each.evidence.found is None or each.evidence.limits is not None]
+    noisy = [each for each in noisy if not each.resolved["identical"]]
+    if settings.threshold != "auto" or not noisy:
+        return None
+    known = noisy[0].evidence.limits
+    if known is not None and all(each.evidence.limits is known for each in noisy):
+        return known
+    return detection.measure_limits([(each.pair, each.found.difference) for each in noisy], step)
+
+
+def _join(found: list[Comparison], axes: dict[str, int]) -> Comparison:
+    """Return the comparisons of all frames as one, of which they become views; labels go on from frame to frame."""
+    leading = tuple(axes.values())
+    firsts = np.cumsum([0] + [len(each.regions) for each in found])
+    labels = frames.stack_arrays([each.labels for each in found], leading)
+    difference = frames.stack_arrays([each.difference for each in found], leading)
+    measured = frames.stack_arrays([each.measured for each in found], leading)
+    parts = []
+    for index, (each, first) in enumerate(zip(found, firsts.tolist(), strict=False)):
+        place = np.unravel_index(index, leading)
+        own = labels[place]
+        own[own > 0] += first
+        parts.append(
+            dataclasses.replace(
+                each,
+                labels=own,
+                difference=difference[place],
+                measured=measured[place] if measured is not None else None,
+                regions=frames.count_on(each.regions, first),
+            )
+        )
+    return Comparison(
+        score=np.array([each.score for each in found]).reshape(leading),
+        difference=difference,
+        measured=measured,
+        threshold=np.array([each.threshold for each in found]).reshape(leading),
+        labels=labels,
+        regions=frames.join_tables([each.regions for each in parts], leading, tuple(axes)),
+        forgiven=frames.join_tables([each.forgiven for each in parts], leading, tuple(axes)),
+        settings=found[0].settings,
+        resolved=frames.join_notes([each.resolved for each in found]) | {"frames": axes},
+        pair=None,
+        histogram=frames.stack_arrays([each.histogram for each in found], leading),
+        limits=None,
+        frames=tuple(parts),
+    )
 
 
 def _measure_own(evidence: Callable[[NDArray[Any], NDArray[Any]], ArrayLike], pair: Pair) -> NDArray[np.float32]:
@@ -308,29 +437,37 @@ def _measure_own(evidence: Callable[[NDArray[Any], NDArray[Any]], ArrayLike], pa
 
 
 def _cut(
-    found: sweeps.Map, measured: _Evidence, pair: Pair, settings: Settings, resolved: dict[str, Any], step: tiles.Step
+    measured: _Measured,
+    settings: Settings,
+    shared: NDArray[np.int64] | Limits | None,
+    step: tiles.Step,
 ) -> Comparison:
-    """Do the fast half: from the maps to the regions."""
+    """Do the fast half of a frame: from the maps to the regions.
+
+    `shared` is what the threshold is taken from if not from the frame itself: a histogram, or limits.
+    """
+    found, pair, resolved = measured.found, measured.pair, measured.resolved
+    evidence, limits = measured.evidence
     rule = settings.threshold if isinstance(settings.threshold, str) else "number"
-    level = threshold.otsu_level(found.histogram) if rule == "otsu" else None
+    histogram = shared if isinstance(shared, np.ndarray) else found.histogram
+    level = threshold.otsu_level(histogram) if rule == "otsu" else None
     alone = pairing.find_alone(resolved["sizes"]) if settings.size == "pad" else {}
     told: dict[str, Any] = {"noise": None, "edge_tolerance": None}
     if rule == "auto":
-        if measured.found is None:
-            measured = _measure_evidence(found, pair, resolved, step)
-        limits = measured.limits
-        assert measured.found is not None
+        of_all = shared if isinstance(shared, Limits) else limits
+        if evidence is None or limits is not of_all:
+            evidence, limits = _measure_evidence(measured, of_all, step)
         # What float32 has, so that all stages cut at the same value
         cut = float(np.float32(1 / settings.sensitivity))
         radius = limits.radius if limits is not None else 1
-        changes = detection.find_changes(measured.found, cut, settings.min_area, pair, radius, step)
-        labels, regions = sweeps.paint_regions(changes.found, found.difference, measured.found, pair, step)
+        changes = detection.find_changes(evidence, cut, settings.min_area, pair, radius, step)
+        labels, regions = sweeps.paint_regions(changes.found, found.difference, evidence, pair, step)
         _tell_kinds(regions, labels, pair, limits, step)
         forgiven = changes.forgiven
         if limits is not None:
             told = {"noise": limits.noise, "edge_tolerance": limits.radius}
     else:
-        limits, forgiven = measured.limits, np.empty((0, 4), np.int64)
+        forgiven = np.empty((0, 4), np.int64)
         cut = threshold.threshold_of_level(level) if level is not None else float(settings.threshold)
         labels, regions = sweeps.label_regions(found.difference, cut, settings.min_area, pair, step)
     if alone:
@@ -338,7 +475,7 @@ def _cut(
     return Comparison(
         score=found.score,
         difference=found.difference,
-        measured=measured.found,
+        measured=evidence,
         threshold=cut,
         labels=labels,
         regions=regions,
@@ -351,13 +488,17 @@ def _cut(
     )
 
 
-def _measure_evidence(found: sweeps.Map, pair: Pair, resolved: dict[str, Any], step: tiles.Step) -> _Evidence:
-    """Return evidence and limits of a pair; of identical images there is nothing to measure."""
-    if resolved["identical"]:
-        step(detection.count_steps(pair.before.shape))
-        return _Evidence(np.where(np.isnan(found.difference), np.nan, np.float32(0)))
-    limits = detection.measure_limits(pair, found.difference, step)
-    return _Evidence(detection.measure_evidence(pair, found.difference, limits, step), limits)
+def _measure_evidence(
+    measured: _Measured, limits: Limits | None, step: tiles.Step
+) -> tuple[NDArray[np.float32], Limits | None]:
+    """Return evidence and limits of a frame; of identical images there is nothing to measure."""
+    pair, difference = measured.pair, measured.found.difference
+    if measured.resolved["identical"]:
+        step(detection.count_steps(difference.shape))
+        return np.where(np.isnan(difference), np.nan, np.float32(0)), limits
+    if limits is None:
+        limits = detection.measure_limits([(pair, difference)], step)
+    return detection.measure_evidence(pair, difference, limits, step), limits
 
 
 def _add_alone(

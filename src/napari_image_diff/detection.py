@@ -7,6 +7,7 @@ joined.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,21 +58,27 @@ def _make_source(pair: Pair, difference: NDArray[np.float32]) -> evidence.Source
     return evidence.Source(pair.before, pair.after, pair.colours, difference, data_range, zero)
 
 
-def measure_limits(pair: Pair, difference: NDArray[np.float32], step: tiles.Step) -> noise.Limits:
-    """Return what noise and edges explain in a pair of which 1 - SSIM is `difference`."""
+def measure_limits(pairs: Sequence[tuple[Pair, NDArray[np.float32]]], step: tiles.Step) -> noise.Limits:
+    """Return what noise and edges explain in some pairs of one data range, each with its 1 - SSIM."""
+    data_range, quantum = pairs[0][0].data_range, pairs[0][0].quantum
+    for radius in noise.RADII:
+        counts = functools.reduce(noise.Counts.__add__, (_count(*pair, radius, step) for pair in pairs))
+        limits = noise.make_limits(counts, radius, data_range, quantum)
+        if limits is not None:
+            break
+    assert limits is not None  # the largest radius always has limits
+    return limits
+
+
+def _count(pair: Pair, difference: NDArray[np.float32], radius: int, step: tiles.Step) -> noise.Counts:
+    """Return what is counted in a sample of a pair."""
     source = _make_source(pair, difference)
     sample = evidence.sample_tiles(pair.before.shape)
     # Counts are large: some tiles share theirs
     size = max(1, len(sample) // (2 * tiles.count_threads()))
     parts = [sample[first : first + size] for first in range(0, len(sample), size)]
-    for radius in noise.RADII:
-        count = functools.partial(evidence.count_tiles, source, radius=radius)
-        counts = functools.reduce(noise.Counts.__add__, tiles.map_tiles(count, parts, tiles.uncounted(step)))
-        limits = noise.make_limits(counts, radius, pair.data_range, pair.quantum)
-        if limits is not None:
-            break
-    assert limits is not None  # the largest radius always has limits
-    return limits
+    count = functools.partial(evidence.count_tiles, source, radius=radius)
+    return functools.reduce(noise.Counts.__add__, tiles.map_tiles(count, parts, tiles.uncounted(step)))
 
 
 def measure_evidence(

@@ -22,8 +22,10 @@ __all__ = [
     "array_of",
     "describe_transforms",
     "is_aligned",
+    "lift_transforms",
     "mask_of",
     "pixels_of",
+    "plane_of",
     "real_layer",
     "same_value",
     "toggle_alignment",
@@ -54,9 +56,53 @@ def array_of(layer: Any) -> Any:
     return layer.data[0] if layer.multiscale else layer.data
 
 
+def plane_of(layer: Any) -> tuple[int, int]:
+    """Return rows and columns of a layer's planes."""
+    rows, columns = array_of(layer).shape[layer.ndim - 2 : layer.ndim]
+    return rows, columns
+
+
 def transforms_of(layer: Any) -> dict[str, Any]:
     """Return where a layer lies, as attributes of another layer."""
     return {name: getattr(layer, name) for name in TRANSFORMS} | {"affine": _affine_of(layer)}
+
+
+def lift_transforms(own: Mapping[str, Any], other: Mapping[str, Any] | None, ndim: int) -> dict[str, Any]:
+    """Return `own`, of a layer of one plane, for `ndim` axes, the leading ones as in `other` (by index if None)."""
+    lead = ndim - 2
+    found: dict[str, Any] = {
+        "scale": np.ones(ndim),
+        "translate": np.zeros(ndim),
+        "rotate": np.eye(ndim),
+        "shear": np.zeros(ndim * (ndim - 1) // 2),
+        "affine": np.eye(ndim + 1),
+        "units": ("pixel",) * ndim,
+        "axis_labels": tuple(str(axis - ndim) for axis in range(ndim)),
+    }
+    found |= other or {}
+    for name in ("scale", "translate"):
+        found[name] = np.concatenate([found[name][:lead], own[name]])
+    for name in ("units", "axis_labels"):
+        found[name] = (*found[name][:lead], *own[name])
+    for name in ("rotate", "affine"):
+        matrix = np.array(found[name], np.float64)
+        matrix[lead:, :lead] = 0
+        matrix[:lead, lead:ndim] = 0
+        matrix[lead:, lead:] = own[name]
+        found[name] = matrix
+    found["shear"] = np.append(np.zeros(ndim * (ndim - 1) // 2 - 1), own["shear"])
+    return found
+
+
+def _transforms_of_plane(layer: Any) -> dict[str, Any]:
+    """Return where the planes of a layer lie, as attributes of a layer of one plane."""
+    found = {name: value[-2:] for name, value in transforms_of(layer).items() if name not in ("shear", "affine")}
+    lead = layer.ndim - 2
+    return found | {
+        "rotate": layer.rotate[lead:, lead:],
+        "shear": layer.shear[-1:],
+        "affine": _affine_of(layer)[lead:, lead:],
+    }
 
 
 def same_value(one: Any, other: Any) -> bool:
@@ -95,7 +141,7 @@ def mask_of(layer: Any, before: Image) -> NDArray[np.bool_]:
             "give a Labels or Shapes layer of 2"
         )
     onto = np.linalg.inv(_world_of(before, before.units)) @ _world_of(layer, before.units)
-    shape = array_of(before).shape[:2]
+    shape = plane_of(before)
     if type(layer).__name__ == "Shapes":
         return _draw(layer, onto, shape)
     return _sample(np.asarray(array_of(layer)) != 0, np.linalg.inv(onto), shape)
@@ -103,9 +149,9 @@ def mask_of(layer: Any, before: Image) -> NDArray[np.bool_]:
 
 def pixels_of(comparison: Comparison, label: int, before: Image) -> NDArray[np.bool_]:
     """Return the pixels of a region that are pixels of `before`: what was compared may be larger or smaller."""
-    found = np.zeros(array_of(before).shape[:2], np.bool_)
-    part = comparison.labels[: found.shape[0], : found.shape[1]] == label
-    found[: part.shape[0], : part.shape[1]] = part
+    found = np.zeros(plane_of(before), np.bool_)
+    part = comparison.labels[..., : found.shape[0], : found.shape[1]] == label
+    found[: part.shape[-2], : part.shape[-1]] = part.any(axis=tuple(range(part.ndim - 2)))
     return found
 
 
@@ -137,7 +183,7 @@ def add_to_mask(viewer: ViewerModel, pixels: NDArray[np.bool_], before: Image, m
         return ignored
     for name, layer in mask.items():
         pixels = pixels | (mask_of(layer, before) == (name == "ignore"))
-    layer = Labels(pixels.astype(np.uint8), name="ignore", opacity=0.4, **transforms_of(before))
+    layer = Labels(pixels.astype(np.uint8), name="ignore", opacity=0.4, **_transforms_of_plane(before))
     selected = list(viewer.layers.selection)
     viewer.add_layer(layer)
     viewer.layers.selection = selected
@@ -167,14 +213,15 @@ def _affine_of(layer: Layer) -> NDArray[np.float64]:
 
 
 def _world_of(layer: Layer, units: Any) -> NDArray[np.float64]:
-    """Return the matrix that takes (row, column, 1) in a 2-D layer's data to the world, in `units`."""
-    origin, down, right = (np.array(layer.data_to_world(place)) for place in ((0, 0), (1, 0), (0, 1)))
+    """Return the matrix that takes (row, column, 1) in a layer's planes to the world, in `units`."""
+    steps = np.eye(layer.ndim)[-2:]
+    origin, down, right = (np.array(layer.data_to_world(tuple(place)))[-2:] for place in (np.zeros(layer.ndim), *steps))
     matrix = np.eye(3)
     matrix[:2] = np.stack([down - origin, right - origin, origin], axis=1)
     # napari draws nm and um to one scale, and leaves pixels and um as they are
     factors = [
         (1 * own).m_as(unit) if own.is_compatible_with(unit) else 1.0
-        for own, unit in zip(layer.units, units, strict=True)
+        for own, unit in zip(layer.units[-2:], units[-2:], strict=True)
     ]
     return np.diag([*factors, 1.0]) @ matrix
 
@@ -191,7 +238,7 @@ def _find_affine(comparison: Comparison, before: Image, after: Image) -> NDArray
 
 def _share_grid(layer: Any, before: Image) -> bool:
     onto = np.linalg.inv(_world_of(before, before.units)) @ _world_of(layer, before.units)
-    shape = array_of(before).shape[:2]
+    shape = plane_of(before)
     return bool(array_of(layer).shape == shape and (np.abs(onto - np.eye(3)) @ (*shape, 1)).max() < NEAR)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .geometry import array_of, mask_of, real_layer, transforms_of
+from .geometry import array_of, lift_transforms, mask_of, plane_of, real_layer, transforms_of
 from .placing import MARK, LayerData, place
 from .settings import Settings
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .comparison import Comparison
 
-__all__ = ["BOXES_DRAWN", "add_comparison", "channels_of", "explain_mismatch", "layers_of"]
+__all__ = ["BOXES_DRAWN", "add_comparison", "axes_of", "channels_of", "explain_mismatch", "layers_of"]
 
 # napari draws some 5,000 boxes a second: beyond these, the largest, adding the layer would keep the window waiting.
 BOXES_DRAWN = 2000
@@ -55,8 +55,8 @@ def add_comparison(
     viewer : napari.Viewer
         Where the result goes.
     before, after : napari.layers.Image
-        Two 2-D layers, gray or colour; of a multiscale layer, level 0 is compared. They are compared pixel by pixel,
-        whatever their scale or translation.
+        Two layers, gray or colour; of a multiscale layer, level 0 is compared. They are compared pixel by pixel, frame
+        by frame, whatever their scale or translation; a layer of one plane with every frame of the other.
     settings : Settings or mapping, optional
         The parameters; the defaults if not given. `channels` is not used: the layers know whether they are colour.
     inside, ignore : Labels, Shapes or (H, W) array, optional
@@ -96,17 +96,20 @@ def add_comparison(
         raise ValueError(mismatch)
     settings = dataclasses.replace(settings, channels=channels_of(before, after))
     masks = {name: _read_mask(mask, before) for name, mask in (("inside", inside), ("ignore", ignore))}
-    comparison = compare(array_of(before), array_of(after), settings, **masks)
-    place(viewer, comparison, before, after, layers_of(comparison, before, more=True))
+    comparison = compare(array_of(before), array_of(after), settings, axes=axes_of(before, after), **masks)
+    place(viewer, comparison, before, after, layers_of(comparison, before, after, more=True))
     return comparison
 
 
-def layers_of(comparison: Comparison, before_layer: Image, *, more: bool = False) -> list[LayerData]:
+def layers_of(
+    comparison: Comparison, before_layer: Image, after_layer: Image | None = None, *, more: bool = False
+) -> list[LayerData]:
     """Return a comparison as three layers: Image "diff map", Labels "filled mask", Shapes "bounding boxes".
 
-    They lie where `before_layer` lies. The table of regions is in the features of the last two: the rows of the
-    Labels layer are the labels from 0, the background, on. Of more than `BOXES_DRAWN` regions the largest have boxes.
-    With `more`, there are also Image "evidence", where it was measured, and Shapes "forgiven".
+    They lie where `before_layer` lies, in leading axes that it has not where `after_layer` does. The table of regions
+    is in the features of the last two: the rows of the Labels layer are the labels from 0, the background, on. Of more
+    than `BOXES_DRAWN` regions the largest have boxes. With `more`, there are also Image "evidence", where it was
+    measured, and Shapes "forgiven".
     """
     record = {
         "score": comparison.score,
@@ -116,6 +119,11 @@ def layers_of(comparison: Comparison, before_layer: Image, *, more: bool = False
         "resolved": dict(comparison.resolved),
     }
     where = transforms_of(before_layer)
+    if comparison.labels.ndim > before_layer.ndim:
+        where = lift_transforms(
+            where, transforms_of(after_layer) if after_layer is not None else None, comparison.labels.ndim
+        )
+    axes = tuple(comparison.resolved.get("frames", ()))
 
     def layer(name: str, kind: str, data: Any, **attributes: Any) -> LayerData:
         return data, {"name": name, "metadata": {MARK: record | {"role": name}}, **attributes, **where}, kind
@@ -124,13 +132,13 @@ def layers_of(comparison: Comparison, before_layer: Image, *, more: bool = False
         return layer(
             name,
             "shapes",
-            _corners(regions),
+            _corners(regions, axes),
             shape_type="rectangle",
-            ndim=2,
+            ndim=comparison.labels.ndim,
             face_color="transparent",
             edge_color=color,
             opacity=1,
-            edge_width=max(1.0, max(comparison.labels.shape) / 500),
+            edge_width=max(1.0, max(comparison.labels.shape[-2:]) / 500),
             features=regions,
         )
 
@@ -165,18 +173,26 @@ def explain_mismatch(before: Any, after: Any, size: str = "error") -> str:
             return f"{role} is a {type(layer).__name__}. Pick an Image layer."
     if before is after:
         return f"Before and After are both '{before.name}'. Pick two different layers."
-    for layer in before, after:
-        if layer.ndim != 2:
-            return (
-                f"'{layer.name}' has {layer.ndim} dimensions ({_sides(layer)}). Pick layers of one plane: "
-                "right-click a stack in the layer list and choose Split Stack."
-            )
-    if size == "error" and array_of(before).shape[:2] != array_of(after).shape[:2]:
+    leading = [array_of(layer).shape[: layer.ndim - 2] for layer in (before, after)]
+    if all(leading) and leading[0] != leading[1] and (size != "overlap" or len(leading[0]) != len(leading[1])):
+        return (
+            f"'{before.name}' is {_sides(before)} and '{after.name}' {_sides(after)}. Pick layers with the same number "
+            "of frames, or one of a single plane, which is compared with every frame of the other; or compare the "
+            "overlap (see the setting for sizes that differ)."
+        )
+    if size == "error" and plane_of(before) != plane_of(after):
         return (
             f"'{before.name}' has {_sides(before)} pixels and '{after.name}' {_sides(after)}. Pick layers of the same "
             "size, or crop one to the other first, or compare the overlap (see the setting for sizes that differ)."
         )
     return ""
+
+
+def axes_of(before: Any, after: Any) -> tuple[str, ...]:
+    """Return the names of the leading axes of two layers, () where they have none or no names of their own."""
+    layer = max(before, after, key=lambda each: each.ndim)
+    names = tuple(layer.axis_labels[: layer.ndim - 2])
+    return () if any(name == str(axis - layer.ndim) for axis, name in enumerate(names)) else names
 
 
 def _read_mask(mask: Any, before: Image) -> Any:
@@ -191,12 +207,14 @@ def _boxed(regions: pd.DataFrame) -> pd.DataFrame:
     return regions.reset_index(drop=True)
 
 
-def _corners(regions: pd.DataFrame) -> NDArray[np.float64]:
-    """Return boxes as (N, 4, 2) corners. Pixel centres are at integers, so a box begins half a pixel before."""
+def _corners(regions: pd.DataFrame, axes: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return boxes as (N, 4, axes) corners. Pixel centres are at integers, so a box begins half a pixel before."""
     top, left, bottom, right = (
         regions[name].to_numpy(np.float64) - 0.5 for name in ("min_row", "min_col", "max_row", "max_col")
     )
-    return np.stack([top, left, top, right, bottom, right, bottom, left], axis=-1).reshape(-1, 4, 2)
+    corners = np.stack([top, left, top, right, bottom, right, bottom, left], axis=-1).reshape(-1, 4, 2)
+    frames = np.repeat(regions[list(axes)].to_numpy(np.float64)[:, None], 4, axis=1)
+    return np.concatenate([frames, corners], axis=2)
 
 
 def _features_of_labels(regions: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -9,11 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import alignment, intensity, preparation, resampling, tiles
-from .planes import fold_sides, make_colours, make_gray, read_only
+from .frames import Stack, fill_up, read_valid
+from .planes import make_colours, make_gray, read_only
 from .preparation import Pair, Plane
 from .settings import Settings
 
-__all__ = ["Found", "find_alone", "find_grid", "make_pair"]
+__all__ = ["Found", "find_alone", "find_grid", "make_pair", "settle"]
 
 
 class Found(NamedTuple):
@@ -24,44 +26,59 @@ class Found(NamedTuple):
     """``alignment``, ``intensity`` and ``pixels_not_shared``, as in `Comparison.resolved`."""
 
 
-def find_grid(planes: tuple[Plane, Plane], settings: Settings) -> tuple[int, int]:
-    """Return the rows and columns on which two images are compared: what both have, or with "pad" what either has."""
-    return fold_sides(max if settings.size == "pad" else min, planes)
+def find_grid(stack: Stack, settings: Settings) -> tuple[int, int]:
+    """Return rows and columns of the frames compared: what both images have, or with "pad" what either has."""
+    choose = max if settings.size == "pad" else min
+    rows, columns = (choose(sides) for sides in zip(*stack.sides, strict=True))
+    return rows, columns
 
 
 def make_pair(
-    planes: tuple[Plane, Plane],
+    stack: Stack,
     settings: Settings,
     step: tiles.Step,
     *,
     inside: ArrayLike | None = None,
     ignore: ArrayLike | None = None,
-) -> Found:
-    """Return the images as they are compared: gray planes of one dtype and, in colour, the colours too (sweep 0).
+) -> tuple[Stack, Pair]:
+    """Return the images as tall planes of one dtype and, in colour, the colours too (sweep 0).
 
     Parameters
     ----------
-    planes : (before, after)
-        As `read_planes` returns them.
+    stack : Stack
+        Of what `read_planes` returns.
     settings : Settings
-        What to align, match and pad, and the data range.
+        The data range.
     step : callable
         Called after each tile.
-    inside, ignore : (H, W) array-like, optional
-        In the pixels of `before`: one is valid only where `inside` is not 0, and not where `ignore` is not 0.
+    inside, ignore : array-like, optional
+        In the pixels of `before`, of one frame or of all: one is valid only where `inside` is not 0, and not where
+        `ignore` is not 0.
     """
-    valid = _read_valid(planes[0].data.shape[:2], inside, ignore)
-    shapes = [plane.data.shape[:2] for plane in planes]
-    shared = fold_sides(min, planes)
-    grid = find_grid(planes, settings)
-    if settings.size == "overlap" and shapes[0] != shapes[1]:
-        planes = (_cropped(planes[0], shared), _cropped(planes[1], shared))
-        valid = valid[: shared[0], : shared[1]] if valid is not None else None
-    colour = any(plane.channels != "gray" for plane in planes)
-    if settings.alpha == "compare" and any(plane.channels == "RGBA" for plane in planes):
-        planes = _forget_transparent(planes)
-    pair = make_gray(planes, valid, settings, step)
-    pair = pair._replace(colours=make_colours(planes, pair.data_range, settings.alpha) if colour else ())
+    transparent = settings.alpha == "compare" and any(plane.channels == "RGBA" for plane in stack.planes)
+    if any(stack.lone) and (transparent or inside is not None or ignore is not None):
+        # What counts of the one frame is not the same for all
+        stack = fill_up(stack)
+    valid = read_valid(stack, inside, ignore)
+    if transparent:
+        stack = _forget_transparent(stack)
+    pair = make_gray(stack.planes, valid, settings, step)
+    if any(plane.channels != "gray" for plane in stack.planes):
+        pair = pair._replace(colours=make_colours(stack.planes, pair.data_range, settings.alpha))
+    return stack, pair
+
+
+def settle(
+    pair: Pair,
+    sides: tuple[tuple[int, int], tuple[int, int]],
+    grid: tuple[int, int],
+    settings: Settings,
+    step: tiles.Step,
+) -> Found:
+    """Return one frame of a pair as it is compared: on one grid, in place, in one light.
+
+    `sides` are rows and columns of either image as it was given, `grid` those of the result.
+    """
     aligned = alignment.find_alignment(pair.before, pair.after, settings.align, pair.data_range)
     if aligned.outcome == "aligned" or pair.before.shape != grid or pair.after.shape != grid:
         pair = _place(pair, aligned.matrix, grid, step)
@@ -69,7 +86,7 @@ def make_pair(
     if settings.match_intensity == "gain_offset":
         light = intensity.fit_light(pair.before, pair.after, pair.data_range)
         pair = _match(pair, light)
-    areas = [rows * columns for rows, columns in shapes]
+    shared = [min(both) for both in zip(*sides, strict=True)]
     notes = {
         "alignment": {
             "outcome": aligned.outcome,
@@ -78,50 +95,25 @@ def make_pair(
             "matrix": aligned.matrix.tolist(),
         },
         "intensity": light._asdict() if light is not None else None,
-        "pixels_not_shared": sum(areas) - 2 * shared[0] * shared[1],
+        "pixels_not_shared": sum(rows * columns for rows, columns in sides) - 2 * shared[0] * shared[1],
     }
     return Found(pair, notes)
 
 
-def _read_valid(shape: tuple[int, ...], inside: ArrayLike | None, ignore: ArrayLike | None) -> NDArray[np.bool_] | None:
-    """Return which pixels of `before` may count, None for all."""
-    valid = None
-    for name, mask, counts in (("inside", inside, True), ("ignore", ignore, False)):
-        if mask is None:
-            continue
-        read = np.asarray(mask)
-        if read.shape != tuple(shape) or read.dtype.kind not in "bui":
-            raise ValueError(
-                f"{name} is an array of {read.dtype} of shape {read.shape}; give labels or a boolean array of the "
-                f"shape of before, {tuple(shape)}"
-            )
-        part = (read != 0) if counts else (read == 0)
-        valid = part if valid is None else valid & part
-    if valid is not None and not valid.any():
-        raise ValueError("inside and ignore leave no pixel to compare; leave some pixels of before to count")
-    return valid
-
-
-def _cropped(plane: Plane, shape: tuple[int, ...]) -> Plane:
-    return Plane(plane.data[: shape[0], : shape[1]], plane.channels)
-
-
-def _forget_transparent(planes: tuple[Plane, Plane]) -> tuple[Plane, Plane]:
+def _forget_transparent(stack: Stack) -> Stack:
     """Return the images with the colour set to 0 where either is fully transparent."""
-    rows, columns = fold_sides(min, planes)
-    clear = np.zeros((rows, columns), np.bool_)
-    for plane in planes:
-        if plane.channels == "RGBA":
-            clear |= plane.data[:rows, :columns, 3] == 0
-    if not clear.any():
-        return planes
-    copies = []
-    for plane in planes:
-        data = plane.data.copy()
-        part = data[:rows, :columns]
-        (part if data.ndim == 2 else part[..., :3])[clear] = 0
-        copies.append(Plane(data, plane.channels))
-    return copies[0], copies[1]
+    rows, columns = (min(sides) for sides in zip(*stack.sides, strict=True))
+    copies = tuple(plane.data.copy() for plane in stack.planes)
+    for frame in range(stack.count):
+        clear = np.zeros((rows, columns), np.bool_)
+        bands = [band[:rows, :columns] for band in stack.pick(copies, frame)]
+        for band, plane in zip(bands, stack.planes, strict=True):
+            if plane.channels == "RGBA":
+                clear |= band[..., 3] == 0
+        for band in bands:
+            (band if band.ndim == 2 else band[..., :3])[clear] = 0
+    one, other = (Plane(data, plane.channels) for data, plane in zip(copies, stack.planes, strict=True))
+    return dataclasses.replace(stack, planes=(one, other))
 
 
 def _place(pair: Pair, matrix: NDArray[np.float64], shape: tuple[int, int], step: tiles.Step) -> Pair:

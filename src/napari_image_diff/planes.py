@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -12,22 +11,43 @@ from . import preparation, ssim, tiles
 from .preparation import Pair, Plane
 from .settings import Settings
 
-__all__ = ["fold_sides", "make_colours", "make_gray", "make_window", "read_only", "read_planes"]
+__all__ = ["axes_of", "make_colours", "make_gray", "make_window", "read_only", "read_planes", "sides_of"]
 
 
-def read_planes(before: ArrayLike, after: ArrayLike, settings: Settings) -> tuple[Plane, Plane]:
-    """Return both images checked against each other and against the window."""
-    one = preparation.read_plane(before, "before", settings.channels)
-    other = preparation.read_plane(after, "after", settings.channels)
-    size, other_size = one.data.shape[:2], other.data.shape[:2]
+def read_planes(
+    before: ArrayLike, after: ArrayLike, settings: Settings, *, stacks: bool = False
+) -> tuple[Plane, Plane]:
+    """Return both images checked against each other and the window; with `stacks` they may have leading axes."""
+    one = preparation.read_plane(before, "before", settings.channels, stacks)
+    other = preparation.read_plane(after, "after", settings.channels, stacks)
+    size, other_size = sides_of(one), sides_of(other)
     if size != other_size and settings.size == "error":
         raise ValueError(
-            f"before is {size[0]} x {size[1]} pixels (rows x columns) and after is {other_size[0]} x {other_size[1]}; "
+            f"before is {_say_sides(one)} pixels (rows x columns) and after is {_say_sides(other)}; "
             "give images of one size, or size='overlap' to compare what they share, or size='pad' to see the rest as "
             "regions too; an image of another scale has to be resampled onto the other first"
         )
-    _check_window(fold_sides(min, (one, other)), settings)
+    _check_window((min(size[0], other_size[0]), min(size[1], other_size[1])), settings)
     return one, other
+
+
+def axes_of(plane: Plane) -> int:
+    """Return the number of axes of one frame: rows, columns and, in colour, channels."""
+    return 2 if plane.channels == "gray" else 3
+
+
+def sides_of(plane: Plane) -> tuple[int, int]:
+    """Return rows and columns of one frame."""
+    first = plane.data.ndim - axes_of(plane)
+    rows, columns = plane.data.shape[first : first + 2]
+    return rows, columns
+
+
+def _say_sides(plane: Plane) -> str:
+    """Return rows and columns, and how many frames there are of them."""
+    frames = plane.data.shape[: plane.data.ndim - axes_of(plane)]
+    sides = " x ".join(map(str, sides_of(plane)))
+    return f"{' x '.join(map(str, frames))} frames of {sides}" if frames else sides
 
 
 def _check_window(size: tuple[int, int], settings: Settings) -> None:
@@ -49,24 +69,25 @@ def make_window(settings: Settings, data_range: float) -> ssim.Window:
     )
 
 
-def fold_sides(choose: Callable[[Iterable[int]], int], planes: tuple[Plane, Plane]) -> tuple[int, int]:
-    """Return rows and columns that are each chosen (min, max) from those of two images."""
-    rows, columns = (choose(plane.data.shape[axis] for plane in planes) for axis in range(2))
-    return rows, columns
-
-
 def make_gray(
-    planes: tuple[Plane, Plane], valid: NDArray[np.bool_] | None, settings: Settings, step: tiles.Step
+    planes: tuple[Plane, Plane],
+    valid: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None,
+    settings: Settings,
+    step: tiles.Step,
 ) -> Pair:
-    """Return the images as gray planes of one dtype, with their data range; each keeps its size."""
+    """Return the images as gray planes of one dtype, with their data range; each keeps its size.
+
+    `valid` says which pixels of each count, None for all.
+    """
     dtypes = (planes[0].data.dtype, planes[1].data.dtype)
     common = preparation.common_dtype(*dtypes)
     resolve = settings.data_range == 0
     # Values of the other dtypes are never too large
     measure = resolve or common == np.float64
     ready, extents = [], []
-    for plane, each_step in zip(planes, (tiles.uncounted(step), step), strict=True):
-        luma, extent = _make_luma(plane, common, valid, measure, dtypes[0] != dtypes[1], each_step)
+    masks = valid or (None, None)
+    for plane, mask, each_step in zip(planes, masks, (tiles.uncounted(step), step), strict=True):
+        luma, extent = _make_luma(plane, common, mask, measure, dtypes[0] != dtypes[1], each_step)
         ready.append(luma)
         extents.append(extent)
     data_range = settings.data_range
@@ -78,7 +99,7 @@ def make_gray(
         data_range = scale if scale is not None else _span(ready, whole.finite, step)
     preparation.check_values(data_range, extents if measure else [])
     if valid is not None:
-        ready[0] = _with_nan(ready[0], valid)
+        ready[0] = _with_nan(ready[0], valid[0])
         ready[1] = ready[1].astype(ready[0].dtype)
     before, after = (read_only(plane) for plane in ready)
     needs_center = before.dtype.kind == "f" or settings.window == "gaussian"
@@ -113,10 +134,8 @@ def _make_luma(
         # What is not valid must not decide the data range: 0 is never above a full scale
         if usable is None:
             tiles.map_tiles(write_tile, bands, tiles.uncounted(step))
-        rows, columns = (min(sides) for sides in zip(shape, valid.shape, strict=True))
         counted = luma.copy()
-        part = counted[:rows, :columns]
-        part[~valid[:rows, :columns]] = 0 if dtype.kind == "u" else np.nan
+        counted[~valid] = 0 if dtype.kind == "u" else np.nan
     if usable is None or (measure and dtype != np.uint8):
         found = tiles.map_tiles(prepare_tile, bands, step)
     else:

@@ -95,7 +95,7 @@ class Extent(NamedTuple):
     """Number of pixels above each of `FULL_SCALES`; empty where nobody asks."""
 
 
-def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "none"]) -> Plane:
+def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "none"], stacks: bool = False) -> Plane:
     """Return `image` as an array of real numbers, and whether it is gray or colour.
 
     Parameters
@@ -107,6 +107,8 @@ def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "n
         What to call the image in errors.
     channels : {"auto", "last", "none"}
         Whether a last axis is colour.
+    stacks : bool
+        Whether it may have leading axes before these.
 
     Raises
     ------
@@ -118,15 +120,17 @@ def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "n
     if hasattr(image, "layer_type") or type(image).__module__.startswith("napari.layers"):
         raise TypeError(f"{name} is a napari layer; give its data, or use add_comparison for layers")
     data = _read_array(image, name)
-    if data.ndim == 3 and data.shape[2] == 1:
+    if data.ndim >= 3 and data.shape[-1] == 1:
         data = data[..., 0]
     if data.ndim == 2:
         return Plane(data, "gray")
-    colour = data.ndim == 3 and data.shape[2] in (3, 4)
-    ambiguous = colour and data.shape[0] in (3, 4) and channels == "auto"
-    if not colour or ambiguous or channels == "none":
-        raise ValueError(_explain_shape(name, data.shape, channels))
-    return Plane(data, "RGB" if data.shape[2] == 3 else "RGBA")
+    colour = data.ndim >= 3 and data.shape[-1] in (3, 4) and channels != "none"
+    leading = data.ndim - (3 if colour else 2)
+    # An axis of 3 or 4 may be colour wherever it is
+    ambiguous = channels == "auto" and data.ndim == 3 and data.shape[0] in (3, 4)
+    if ambiguous or leading < 0 or (leading and not stacks):
+        raise ValueError(_explain_shape(name, data.shape, channels, stacks))
+    return Plane(data, ("RGB" if data.shape[-1] == 3 else "RGBA") if colour else "gray")
 
 
 def _read_array(image: ArrayLike, name: str) -> NDArray[Any]:
@@ -147,17 +151,18 @@ def _read_array(image: ArrayLike, name: str) -> NDArray[Any]:
     return np.asarray(data, data.dtype.newbyteorder("="))
 
 
-def _explain_shape(name: str, shape: tuple[int, ...], channels: str) -> str:
+def _explain_shape(name: str, shape: tuple[int, ...], channels: str, stacks: bool) -> str:
     wanted = "give a gray image (H, W) or a colour image (H, W, 3 or 4)"
     first = f"numpy.moveaxis({name}, 0, -1)"
-    if len(shape) != 3:
+    frames = "channels='none' if these are frames" if stacks else f"{name}[0] if it is a stack"
+    if len(shape) < 2:
         return f"{name} has shape {shape}; {wanted}"
-    if shape[2] in (3, 4) and channels == "none":
-        return f"{name} has shape {shape} and channels='none' says that it has no colour; say 'last', or {wanted}"
-    if shape[2] in (3, 4):
+    if channels == "auto" and len(shape) == 3 and shape[2] in (3, 4) and shape[0] in (3, 4):
         return f"{name} has shape {shape}, colour may be its first axis or its last; give {first} or channels='last'"
-    if shape[0] in (3, 4):
-        return f"{name} has shape {shape}: of a stack give one plane, {name}[0]; of colour in the first axis {first}"
+    if channels == "auto" and len(shape) == 3 and shape[0] in (3, 4):
+        return f"{name} has shape {shape}, its first axis may be colour; give {first} if it is, {frames}"
+    if channels == "none" and len(shape) == 3 and shape[2] in (3, 4):
+        return f"{name} has shape {shape} and channels='none' says that it has no colour; say 'last', or {wanted}"
     return f"{name} has shape {shape}, a stack; compare one plane of it at a time, {name}[0] or {name}[..., 0]"
 
 

@@ -68,6 +68,14 @@ class Settings:
             "greater than 1. Above 1 finds fainter changes, and sooner or later noise. Used by threshold 'auto'.",
         },
     ] = 1.0
+    shared_threshold: Annotated[
+        bool,
+        {
+            "label": "Shared threshold",
+            "help": "Of a stack, what noise and edges explain ('auto') and Otsu's number ('otsu') are found once from "
+            "all frames, instead of from each frame for itself.",
+        },
+    ] = False
     min_area: Annotated[
         float,
         {

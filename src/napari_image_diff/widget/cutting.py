@@ -45,7 +45,7 @@ class Cutter(QObject):
         """Whether a cut is under way."""
         return "rethreshold" in self._runs
 
-    def follow(self, comparison: Comparison, before: Image) -> None:
+    def follow(self, comparison: Comparison, before: Image, after: Image) -> None:
         """Cut the comparison where the controls are now."""
         if self.running:
             self._stale = True
@@ -55,7 +55,7 @@ class Cutter(QObject):
         asked = self._controls.values
         boxes_wait = self._hidden_boxes is not None and not self._controls.dragging
         if boxes_wait or any(getattr(comparison.settings, name) != value for name, value in asked.items()):
-            function = partial(rethreshold, comparison, asked, before)
+            function = partial(rethreshold, comparison, asked, before, after)
             self._runs.begin("rethreshold", function, self._take, self.failed.emit)
 
     def drop(self) -> None:

@@ -131,7 +131,7 @@ class ComparisonWidget(QWidget):
         if self._comparison is None or before is None or after is None:
             return
         if wanted:
-            result = Result(self._comparison, layers_of(self._comparison, before, more=True))
+            result = Result(self._comparison, layers_of(self._comparison, before, after, more=True))
             self._place(result, before, after, roles=[role], add=[role])
         else:
             remove(self._viewer, before, after, role)
@@ -195,10 +195,10 @@ class ComparisonWidget(QWidget):
 
     def _follow_controls(self) -> None:
         """Cut the difference or the evidence where the controls are now."""
-        before = self._pair[0]
+        before, after = self._pair
         self._refresh()
-        if self._comparison is not None and before is not None and self._job is None:
-            self.cutter.follow(self._comparison, before)
+        if self._comparison is not None and before is not None and after is not None and self._job is None:
+            self.cutter.follow(self._comparison, before, after)
 
     def _take_cut(self, result: Result) -> None:
         before, after = self._pair

@@ -139,7 +139,7 @@ class Panel(QWidget):
 
     def show_alignment(self, comparison: Comparison | None, aligned: bool) -> None:
         """Show whether the after layer can be laid on before, or has been and can go back."""
-        found = None if comparison is None else comparison.resolved["alignment"]
+        found = None if comparison is None or comparison.frames else comparison.resolved["alignment"]
         self.align_button.setText(UNDO if aligned else ALIGN)
         self.align_button.setEnabled(aligned or (found is not None and found["outcome"] == "aligned"))
         self.align_button.setToolTip(

@@ -25,6 +25,7 @@ class Column(NamedTuple):
 # The order is that of interest: a narrow dock shows the first few. Columns not named here follow under their own name.
 COLUMNS = {
     "label": Column("Label", "Number of the region: its value in the filled mask"),
+    "frame": Column("Frame", "Index of the frame, from 0"),
     "kind": Column("Kind", "What kind of change it is; hold the pointer over a row to read why"),
     "area": Column("Area", "Pixels of the region, holes filled"),
     "evidence_max": Column("Evidence", "Largest evidence in the region: 1 is what noise and edges explain at most"),
@@ -65,7 +66,10 @@ class RegionModel(QAbstractTableModel):
         self.beginResetModel()
         self._regions = regions
         columns = [] if regions is None else list(regions.columns)
-        self._names = [name for name in COLUMNS if name in columns] + [name for name in columns if name not in COLUMNS]
+        # The columns before the box are the leading axes
+        axes = columns[1 : columns.index("min_row")] if "min_row" in columns else []
+        ours = [name for name in COLUMNS if name in columns and name not in axes]
+        self._names = [*ours[:1], *axes, *ours[1:], *(name for name in columns if name not in (*COLUMNS, *axes))]
         self._reorder()
         self.endResetModel()
 

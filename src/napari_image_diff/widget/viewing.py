@@ -29,18 +29,25 @@ CLICK_REACH = 3
 
 def go_to(viewer: ViewerModel, layer: Layer, region: pd.Series[Any]) -> None:
     """Centre and zoom the view on a region, which is in the data coordinates of `layer`."""
+    # The columns after the label are the leading axes
+    frame = tuple(region.iloc[1 : layer.ndim - 1])
     corners = [
-        layer.data_to_world((region[row] - 0.5, region[col] - 0.5))
+        layer.data_to_world((*frame, region[row] - 0.5, region[col] - 0.5))
         for row in ("min_row", "max_row")
         for col in ("min_col", "max_col")
     ]
     # In a viewer with more dimensions, a layer's axes are the last ones
     offset = viewer.dims.ndim - layer.ndim
+    hidden = [axis for axis in range(layer.ndim) if axis + offset not in viewer.dims.displayed]
+    if hidden:
+        middle = np.mean(corners, axis=0)
+        viewer.dims.set_point([axis + offset for axis in hidden], [float(middle[axis]) for axis in hidden])
     shown = [axis - offset for axis in viewer.dims.displayed if axis >= offset]
     if len(shown) < 2:
         return
     world = np.array(corners)[:, shown]
-    pixel = np.linalg.norm(np.subtract(layer.data_to_world((0, 1)), layer.data_to_world((0, 0))))
+    origin, right = (layer.data_to_world((*np.zeros(layer.ndim - 1), place)) for place in (0, 1))
+    pixel = np.linalg.norm(np.subtract(right, origin))
     extent = np.maximum(np.ptp(world, axis=0) / REGION_SHARE, LEAST_VIEW * pixel)
     camera = viewer.scene.camera
     camera.center = (*camera.center[: -len(shown)], *(world.min(axis=0) + world.max(axis=0)) / 2)
@@ -49,20 +56,18 @@ def go_to(viewer: ViewerModel, layer: Layer, region: pd.Series[Any]) -> None:
 
 def region_at(comparison: Comparison, layer: Layer, position: tuple[float, ...]) -> int:
     """Return the label of the region at a place in the world, or of the smallest box round it; 0 if there is none."""
-    row, col = layer.world_to_data(position)[-2:]
-    index = round(row), round(col)
-    height, width = comparison.labels.shape
-    if not (0 <= index[0] < height and 0 <= index[1] < width):
+    index = tuple(round(place) for place in layer.world_to_data(position)[-comparison.labels.ndim :])
+    if not all(0 <= place < length for place, length in zip(index, comparison.labels.shape, strict=True)):
         return 0
     if comparison.labels[index]:
         return int(comparison.labels[index])
     regions = comparison.regions
-    inside = regions[
-        (regions["min_row"] <= index[0])
-        & (index[0] < regions["max_row"])
-        & (regions["min_col"] <= index[1])
-        & (index[1] < regions["max_col"])
-    ]
+    *frame, row, col = index
+    here = (regions["min_row"] <= row) & (row < regions["max_row"])
+    here &= (regions["min_col"] <= col) & (col < regions["max_col"])
+    for axis, place in zip(comparison.resolved.get("frames", ()), frame, strict=True):
+        here &= regions[axis] == place
+    inside = regions[here]
     return int(inside.loc[inside["area"].idxmin(), "label"]) if len(inside) else 0
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import array_of, mask_of
-from ..layers import BOXES_DRAWN, channels_of, layers_of
+from ..layers import BOXES_DRAWN, axes_of, channels_of, layers_of
 from ..placing import LayerData
 from ..settings import Settings
 from .running import Progress
@@ -49,8 +49,9 @@ class Job(NamedTuple):
         """Compare the two; the engine is imported here, so that a first import does not hold up the window."""
         from ..comparison import compare
 
-        comparison = compare(*self.arrays, self.settings, progress=progress, **self.mask)
-        return Result(comparison, layers_of(comparison, self.before, more=True))
+        axes = axes_of(self.before, self.after)
+        comparison = compare(*self.arrays, self.settings, axes=axes, progress=progress, **self.mask)
+        return Result(comparison, layers_of(comparison, self.before, self.after, more=True))
 
     def lost_from(self, layers: Container[Image]) -> str:
         """Return the name of the layer that is not among `layers`, "" if both are."""
@@ -62,10 +63,12 @@ class Job(NamedTuple):
         return next((str(layer.name) for layer, array in pairs if array_of(layer) is not array), "")
 
 
-def rethreshold(comparison: Comparison, changes: Mapping[str, Any], before: Image, progress: Progress) -> Result:
+def rethreshold(
+    comparison: Comparison, changes: Mapping[str, Any], before: Image, after: Image, progress: Progress
+) -> Result:
     """Cut a comparison anew."""
     cut = comparison.rethreshold(**changes, progress=progress)
-    return Result(cut, layers_of(cut, before, more=True))
+    return Result(cut, layers_of(cut, before, after, more=True))
 
 
 def warm_up(progress: Progress) -> None:
@@ -84,10 +87,12 @@ def describe_result(comparison: Comparison) -> str:
     """Return what the dock says of a result: its summary, what was resolved, boxes not drawn."""
     summary, resolved = comparison.summary, comparison.resolved
     found = [f"data range {resolved['data_range']:g}"]
-    if resolved["alignment"]["outcome"] == "not needed":
+    frames = comparison.frames or (comparison,)
+    if all(frame.resolved["alignment"]["outcome"] == "not needed" for frame in frames):
         found.insert(0, "alignment not needed")
-    if resolved["edge_tolerance"] is not None:
-        found.insert(0, f"edge tolerance {resolved['edge_tolerance']} pixel{'s' * (resolved['edge_tolerance'] > 1)}")
+    tolerances = sorted({frame.resolved["edge_tolerance"] for frame in frames} - {None})
+    if tolerances:
+        found.insert(0, f"edge tolerance {' or '.join(map(str, tolerances))} pixel{'s' * (tolerances[-1] > 1)}")
     lines = [_sentence(summary), _sentence(", ".join(found))]
     missing = len(comparison.regions) - BOXES_DRAWN
     if missing > 0:

@@ -1,0 +1,211 @@
+"""Stacks: leading axes are frames, and each frame is a pair of its own.
+
+The frames of an image are laid out one under the other, as one tall plane. So what holds for the whole stack (types,
+data range) is found by the sweeps that find it for a pair, and a frame is a band of rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .planes import axes_of, sides_of
+from .preparation import Pair, Plane
+from .settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Stack",
+    "count_on",
+    "fill_up",
+    "join_notes",
+    "join_tables",
+    "make_stack",
+    "name_axes",
+    "read_valid",
+    "stack_arrays",
+]
+
+# What was resolved once, for all frames.
+SHARED = ("data_range", "channels", "sizes", "versions", "threshold_rule")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stack:
+    """Two images, frame under frame."""
+
+    planes: tuple[Plane, Plane]
+    """Tall: (frames x H, W) or (frames x H, W, 3 or 4). An image without leading axes has one frame, for all."""
+    leading: tuple[int, ...]
+    """Shape of the leading axes, () for a pair of single planes."""
+    lone: tuple[bool, bool]
+    """Which of the two has one frame that is compared with every frame of the other."""
+    sides: tuple[tuple[int, int], tuple[int, int]]
+    """Rows and columns of a frame of either image as it was given."""
+
+    @property
+    def count(self) -> int:
+        """Number of frames."""
+        return int(np.prod(self.leading, dtype=np.int64))
+
+    def pick(self, arrays: tuple[NDArray[Any], ...], frame: int) -> tuple[NDArray[Any], ...]:
+        """Return the bands of two tall arrays that hold a frame."""
+        found = []
+        for array, lone in zip(arrays, self.lone, strict=False):
+            height = len(array) // (1 if lone else self.count)
+            top = 0 if lone else frame * height
+            found.append(array[top : top + height])
+        return tuple(found)
+
+    def pick_planes(self, frame: int) -> tuple[Plane, Plane]:
+        """Return a frame of both images as they were given."""
+        data = self.pick(tuple(plane.data for plane in self.planes), frame)
+        one, other = (Plane(each, plane.channels) for each, plane in zip(data, self.planes, strict=True))
+        return one, other
+
+    def pick_pair(self, pair: Pair, frame: int) -> Pair:
+        """Return a frame of the tall pair."""
+        before, after = self.pick((pair.before, pair.after), frame)
+        return pair._replace(before=before, after=after, colours=self.pick(pair.colours, frame))
+
+
+def make_stack(images: tuple[Plane, Plane], settings: Settings) -> Stack:
+    """Return two images, with or without leading axes, as a stack.
+
+    Raises
+    ------
+    ValueError
+        If their leading axes do not fit together.
+    """
+    shapes = [plane.data.shape[: plane.data.ndim - axes_of(plane)] for plane in images]
+    lone = (not shapes[0] and bool(shapes[1]), not shapes[1] and bool(shapes[0]))
+    leading = max(shapes, key=len)
+    if not any(lone) and shapes[0] != shapes[1]:
+        if settings.size != "overlap" or len(shapes[0]) != len(shapes[1]):
+            raise ValueError(_explain_lengths(*shapes))
+        leading = tuple(min(both) for both in zip(*shapes, strict=True))
+    sides = [sides_of(plane) for plane in images]
+    shared = (min(side[0] for side in sides), min(side[1] for side in sides))
+    tall = []
+    for plane, alone in zip(images, lone, strict=True):
+        part = () if alone else tuple(slice(length) for length in leading)
+        if settings.size == "overlap":
+            part = (*part, slice(shared[0]), slice(shared[1]))
+        data = plane.data[part]
+        tall.append(Plane(data.reshape(-1, *data.shape[data.ndim - axes_of(plane) + 1 :]), plane.channels))
+    return Stack((tall[0], tall[1]), leading, lone, (sides[0], sides[1]))
+
+
+def _explain_lengths(one: tuple[int, ...], other: tuple[int, ...]) -> str:
+    before, after = (" x ".join(map(str, shape)) for shape in (one, other))
+    ways = "or one plane, to compare it with every frame of the other"
+    if len(one) != len(other):
+        return f"before has leading axes of {before} frames and after of {after}; give both the same axes, {ways}"
+    return (
+        f"before has {before} frames and after has {after}; give as many of both, or size='overlap' to compare those "
+        f"that both have, {ways}"
+    )
+
+
+def fill_up(stack: Stack) -> Stack:
+    """Return a stack in which an image of one frame has it for each of the other's."""
+    planes = []
+    for plane, lone in zip(stack.planes, stack.lone, strict=True):
+        data = np.broadcast_to(plane.data, (stack.count, *plane.data.shape)) if lone else plane.data
+        planes.append(Plane(data.reshape(-1, *plane.data.shape[1:]), plane.channels))
+    return dataclasses.replace(stack, planes=(planes[0], planes[1]), lone=(False, False))
+
+
+def read_valid(
+    stack: Stack, inside: ArrayLike | None, ignore: ArrayLike | None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+    """Return which pixels of the two tall images may count, None for all.
+
+    `inside` and `ignore` are (H, W), for all frames, or have the leading axes, too. A pixel is valid only where
+    `inside` is not 0, and not where `ignore` is not 0.
+    """
+    valid = None
+    shape = (*stack.leading, *stack.sides[0])
+    for name, mask, counts in (("inside", inside, True), ("ignore", ignore, False)):
+        if mask is None:
+            continue
+        read = np.asarray(mask)
+        if read.shape not in (shape, stack.sides[0]) or read.dtype.kind not in "bui":
+            wanted = f"{stack.sides[0]}" if not stack.leading else f"one frame, {stack.sides[0]}, or of all, {shape}"
+            raise ValueError(
+                f"{name} is an array of {read.dtype} of shape {read.shape}; give labels or a boolean array of the "
+                f"shape of before, {wanted}"
+            )
+        part = np.broadcast_to((read != 0) if counts else (read == 0), shape)
+        valid = part if valid is None else valid & part
+    if valid is None:
+        return None
+    if not valid.any():
+        raise ValueError("inside and ignore leave no pixel to compare; leave some pixels of before to count")
+    masks = tuple(np.ones(plane.data.shape[:2], np.bool_) for plane in stack.planes)
+    for frame, part in enumerate(valid.reshape(-1, *stack.sides[0])):
+        for band in stack.pick(masks, frame):
+            common = part[: band.shape[0], : band.shape[1]]
+            band[: common.shape[0], : common.shape[1]] = common
+    return masks[0], masks[1]
+
+
+def stack_arrays(arrays: Sequence[Any], leading: tuple[int, ...]) -> Any:
+    """Return the arrays of all frames as one with the leading axes; None if they are None."""
+    if arrays[0] is None:
+        return None
+    return np.stack(arrays).reshape(*leading, *arrays[0].shape)
+
+
+def count_on(regions: pd.DataFrame, first: int) -> pd.DataFrame:
+    """Return a table of regions whose labels begin after `first`."""
+    changes = {"label": regions["label"] + first}
+    if "partner" in regions:
+        changes["partner"] = regions["partner"].where(regions["partner"] == 0, regions["partner"] + first)
+    return regions.assign(**changes)
+
+
+def name_axes(leading: tuple[int, ...], axes: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the leading axes, those that were given or our own."""
+    if not axes:
+        return ("frame",) if len(leading) == 1 else tuple(f"axis_{axis}" for axis in range(len(leading)))
+    if len(axes) != len(leading) or len(set(axes)) != len(axes):
+        raise ValueError(
+            f"axes is {tuple(axes)}; give a name of its own for each leading axis, of which there are {len(leading)}"
+        )
+    return tuple(axes)
+
+
+def join_tables(tables: Sequence[pd.DataFrame], leading: tuple[int, ...], axes: tuple[str, ...]) -> pd.DataFrame:
+    """Return the tables of all frames as one, with a column for each leading axis: the frame's index."""
+    import pandas as pd
+
+    # Tables without rows would decide the types of the columns
+    whole = pd.concat([table for table in tables if len(table)] or list(tables[:1]), ignore_index=True)
+    places = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    first = 1 if "label" in whole else 0
+    for axis, name in enumerate(axes):
+        if name in whole:
+            raise ValueError(f"axes has the name {name!r}, which another column of the table has; give another")
+        whole.insert(first + axis, name, np.unravel_index(places, leading)[axis].astype(np.int64))
+    return whole
+
+
+def join_notes(notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what was resolved of all frames: what they share, a sum, whether all are, or a list with one for each."""
+    joined: dict[str, Any] = {}
+    for key, value in notes[0].items():
+        every = [each[key] for each in notes]
+        if key in ("pixels_not_valid", "pixels_not_shared"):
+            joined[key] = sum(every)
+        elif key in ("identical", "same_luma"):
+            joined[key] = all(every)
+        else:
+            joined[key] = value if key in SHARED else every
+    return joined

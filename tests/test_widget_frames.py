@@ -1,0 +1,141 @@
+"""Stacks in the window: the result lies on them, and going to a region goes to its frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image
+from test_widget_regions import click_canvas, click_row
+
+from napari_image_diff import add_comparison
+from napari_image_diff.geometry import TRANSFORMS, same_value, transforms_of
+
+PLACE = {
+    "scale": (3.0, 0.5, 0.25),
+    "translate": (10.0, 4.0, 2.0),
+    "axis_labels": ("time", "y", "x"),
+    "units": ("s", "um", "um"),
+}
+ROLES = ["diff map", "filled mask", "bounding boxes"]
+
+
+@pytest.fixture
+def stacks(images: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Five frames; the fourth has the changes of `images`, the others differ by noise."""
+    random = np.random.default_rng(1)
+    before = np.stack([images[0]] * 5)
+    after = before.copy()
+    after[3] = images[1]
+    noisy = (np.clip(stack + random.normal(0, 1, stack.shape), 0, 255).astype(np.uint8) for stack in (before, after))
+    one, other = noisy
+    return one, other
+
+
+@pytest.fixture
+def compared_stacks(open_dock: Any, qtbot: Any, stacks: Any) -> Any:
+    """Return viewer and dock after Compare was pressed on two stacks."""
+    viewer, dock = open_dock(show=True)
+    del viewer.layers[:]
+    for name, stack in zip("ab", stacks, strict=True):
+        viewer.add_image(stack, name=name, **PLACE)
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
+    return viewer, dock
+
+
+def test_the_result_lies_on_the_stack(compared_stacks: Any) -> None:
+    viewer, dock = compared_stacks
+    assert [layer.name for layer in viewer.layers] == ["a", "b", *ROLES]
+    for role in ROLES:
+        layer = viewer.layers[role]
+        assert layer.ndim == 3
+        for name in TRANSFORMS:
+            assert same_value(transforms_of(layer)[name], transforms_of(viewer.layers["a"])[name]), (role, name)
+    assert viewer.layers["diff map"].data.shape == viewer.layers["a"].data.shape
+    regions = viewer.layers["bounding boxes"].features
+    assert regions["time"].tolist() == [3, 3, 3]
+    for corners, row in zip(viewer.layers["bounding boxes"].data, regions.itertuples(), strict=True):
+        assert np.min(corners, axis=0).tolist() == [row.time, row.min_row - 0.5, row.min_col - 0.5]
+        assert np.max(corners, axis=0).tolist() == [row.time, row.max_row - 0.5, row.max_col - 0.5]
+    assert "5 frames, 1 different, 3 regions" in dock.panel.notice.text() + dock.panel.result.text()
+
+
+def test_going_to_a_region_goes_to_its_frame(compared_stacks: Any, qtbot: Any) -> None:
+    viewer, dock = compared_stacks
+    viewer.dims.set_current_step(0, 0)
+    click_row(qtbot, dock, 1)
+    assert viewer.dims.current_step[0] == 3
+    region = viewer.layers["bounding boxes"].features.iloc[1]
+    middle = [(region[f"min_{side}"] + region[f"max_{side}"]) / 2 - 0.5 for side in ("row", "col")]
+    world = viewer.layers["a"].data_to_world((3, *middle))
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], world[-2:])
+
+
+def test_a_click_in_another_frame_is_no_click_on_the_region(compared_stacks: Any, MouseEvent: Any) -> None:
+    viewer, dock = compared_stacks
+    row, col = viewer.layers["bounding boxes"].features[["centroid_row", "centroid_col"]].iloc[2]
+    for frame, label in (2, 0), (3, 3):
+        click_canvas(viewer, viewer.layers["a"].data_to_world((frame, row, col)), MouseEvent)
+        assert dock.panel.table.label == label
+
+
+def test_a_second_comparison_updates_the_layers(compared_stacks: Any, qtbot: Any) -> None:
+    viewer, dock = compared_stacks
+    earlier = [viewer.layers[role].__wrapped__ for role in ROLES]
+    viewer.layers["b"].data = np.roll(viewer.layers["b"].data, 1, axis=0)
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
+    assert [viewer.layers[role].__wrapped__ for role in ROLES] == earlier
+    assert viewer.layers["bounding boxes"].features["time"].tolist() == [4, 4, 4]
+    assert {float(corners[0][0]) for corners in viewer.layers["bounding boxes"].data} == {4.0}
+
+
+def test_the_regions_follow_the_sensitivity(compared_stacks: Any, qtbot: Any) -> None:
+    viewer, dock = compared_stacks
+    rows = dock.panel.table.model().rowCount
+    before = viewer.layers["filled mask"].data.max()
+    dock.panel.controls.slider.setValue(-1)
+    qtbot.waitUntil(lambda: not dock.running)
+    assert dock.panel.controls.number.value() == 0.1
+    mask = viewer.layers["filled mask"].data
+    assert mask.shape == (5, 120, 160)
+    assert rows() == mask.max() == viewer.layers["bounding boxes"].nshapes <= before
+
+
+def test_a_region_can_be_ignored_in_all_frames(compared_stacks: Any, qtbot: Any) -> None:
+    viewer, dock = compared_stacks
+    click_row(qtbot, dock, 0)
+    dock.panel.ignore_button.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
+    assert viewer.layers["bounding boxes"].features["time"].tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("alone", ["before", "after"])
+def test_a_plane_is_compared_with_every_frame(alone: str, stacks: Any) -> None:
+    viewer = ViewerModel()
+    before, after = stacks
+    plane = {name: PLACE[name][1:] for name in ("scale", "translate")} | {"shear": [0.1], "rotate": 5}
+    if alone == "before":
+        one, other = Image(before[0], **plane), Image(after, scale=(3, 1, 1), translate=(7, 0, 0))
+    else:
+        one, other = Image(before, **PLACE), Image(after[3])
+    for layer in (one, other):
+        viewer.add_layer(layer)
+    found = add_comparison(viewer, one, other)
+    assert found.labels.shape == before.shape
+    assert set(found.regions.iloc[:, 1]) == ({3} if alone == "before" else {0, 1, 2, 3, 4})
+    for role in ROLES:
+        layer = viewer.layers[role]
+        ours = layer.data_to_world((2, 30, 40))
+        np.testing.assert_allclose(ours[-2:], one.data_to_world((2, 30, 40)[-one.ndim :])[-2:])
+        if alone == "before":
+            assert ours[0] == other.data_to_world((2, 30, 40))[0] == 13
+
+
+def test_axes_without_names_of_their_own_are_frames(stacks: Any) -> None:
+    viewer = ViewerModel()
+    one, other = (viewer.add_image(stack) for stack in stacks)
+    assert list(add_comparison(viewer, one, other).regions)[:2] == ["label", "frame"]
