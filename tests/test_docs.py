@@ -30,7 +30,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Constants of how it is computed, not of what counts.
 NOT_TOLD = {
     "evidence": {"DISCS", "TILE", "SAMPLE"},
-    "noise": {"OCTAVE", "BINS", "FIRST_BIN"},
+    "noise": {"OCTAVE", "BINS", "FIRST_BIN", "VALUES"},
     "displacement": {"NEAR", "AROUND"},
     "detection": {"SMALLEST_RANGE"},
 }

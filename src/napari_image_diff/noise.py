@@ -6,7 +6,6 @@ room; numba's cache does not see a change here, so a change of them needs an emp
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +86,9 @@ OCTAVE = 16
 BINS = 320
 FIRST_BIN = (127 - 12) * OCTAVE
 
+# The least value, in levels, of each of them; the first holds all that is less.
+VALUES = np.append(0, ((np.arange(1, BINS) + FIRST_BIN) << 19).astype(np.int32).view(np.float32)).astype(np.float64)
+
 # Where so many pixels are the same in both images, there is no noise.
 QUIET = 0.95
 
@@ -136,7 +138,8 @@ def make_limits(counts: Counts, radius: int, data_range: float, quantum: float) 
         factor = COLOUR_FACTOR if channel else LUMA_FACTOR
         times = COLOUR_FLOOR if channel else 1.0
         floor = min(lowest, 255 * MOST_FLOOR) * times
-        white = _fill_gaps(of_channel[min(channel, 1), 2], lambda grain, _: _median_deviation(grain))
+        grain = of_channel[min(channel, 1), 2]
+        white = _fill_gaps(_median_deviation(grain), _median_deviation(grain.sum((0, 1))), grain.sum(2))
         for cell, (differences, residuals, _) in enumerate(of_channel):
             found = _measure_noise(differences, residuals, 255 * MOST_FLOOR * times / 6)
             # Each size of cell halves white noise, and 3 x 3 cells have a third of it
@@ -184,53 +187,48 @@ def find_activity(index: int) -> float:
 
 def _measure_noise(differences: NDArray[np.int64], residuals: NDArray[np.int64], slack: float) -> NDArray[np.float64]:
     """Return the standard deviation of the noise, in levels, for each activity and intensity."""
-    found = _fill_gaps(
-        np.stack([differences, residuals], -2),
-        lambda both, activity: _deviation(both[0], both[1], slack + find_activity(activity) / 16),
-    )
-    return np.maximum.accumulate(found, axis=0)
+    activity = np.array([[find_activity(index)] for index in range(ACTIVITIES)])
+    each = _deviation(differences, residuals, slack + activity / 16)
+    of_all = _deviation(differences.sum((0, 1)), residuals.sum((0, 1)), slack)
+    return np.maximum.accumulate(_fill_gaps(each, of_all, differences.sum(2)), axis=0)
 
 
-def _fill_gaps(
-    histograms: NDArray[np.int64], measure: Callable[[NDArray[np.int64], int], float]
-) -> NDArray[np.float64]:
-    """Return what `measure` finds for each activity and intensity.
+def _fill_gaps(each: NDArray[np.float64], of_all: Any, pixels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return what is found of each activity and intensity, or elsewhere where these have too few pixels.
 
-    Of too few pixels it is what is found of the nearest in activity or of the nearest in intensity, the greater.
+    Then it is what is found of the nearest in activity or of the nearest in intensity, the greater; or of all, where
+    none has enough.
     """
-    pixels = histograms.sum(-1)
-    pixels = pixels if pixels.ndim == 2 else pixels[..., 0]
-    found = np.zeros(pixels.shape)
-    for index in np.argwhere(pixels >= FEWEST):
-        found[tuple(index)] = measure(histograms[tuple(index)], index[0])
-    measured = np.argwhere(pixels >= FEWEST)
+    measured, gaps = np.argwhere(pixels >= FEWEST), np.argwhere(pixels < FEWEST)
     if not len(measured):
-        found[:] = measure(histograms.sum((0, 1)), 0)
-        return found
-    for index in np.argwhere(pixels < FEWEST):
-        nearest = [measured[np.argmin(np.abs(measured - index) @ weights)] for weights in ((8, 1), (1, 8))]
-        found[tuple(index)] = max(found[tuple(place)] for place in nearest)
+        return np.full(each.shape, of_all)
+    found = each.copy()
+    away = np.abs(measured - gaps[:, None])
+    nearest = (measured[(away @ weights).argmin(1)] for weights in ((8, 1), (1, 8)))
+    found[tuple(gaps.T)] = np.maximum(*(each[tuple(places.T)] for places in nearest))
     return found
 
 
-def _deviation(differences: NDArray[np.int64], residuals: NDArray[np.int64], slack: float) -> float:
+def _deviation(differences: NDArray[np.int64], residuals: NDArray[np.int64], slack: Any) -> NDArray[np.float64]:
     """Return the standard deviation of normal noise with that median and that tail, in levels.
 
     A tail far heavier than the median, by `slack` and more, is change rather than noise.
     """
     median = _median_deviation(differences)
-    return max(median, min(_quantile(residuals, 0.9) / 1.645, HEAVIEST_TAIL * median + slack))
+    tail: NDArray[np.float64] = np.minimum(_quantile(residuals, 0.9) / 1.645, HEAVIEST_TAIL * median + slack)
+    return np.maximum(median, tail)
 
 
-def _median_deviation(histogram: NDArray[np.int64]) -> float:
+def _median_deviation(histograms: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the standard deviation of normal noise of which half the values lie below the median, in levels."""
-    return 1.4826 * _quantile(histogram, 0.5)
+    return 1.4826 * _quantile(histograms, 0.5)
 
 
-def _quantile(histogram: NDArray[np.int64], share: float) -> float:
-    """Return the value, in levels, below which `share` of a histogram lies."""
-    total = int(histogram.sum())
-    return _value(int(np.searchsorted(np.cumsum(histogram), share * total))) if total else 0.0
+def _quantile(histograms: NDArray[np.int64], share: float) -> NDArray[np.float64]:
+    """Return the values, in levels, below which `share` of each histogram (..., bins) lies; 0 where it is empty."""
+    upto = np.cumsum(histograms, axis=-1)
+    below: NDArray[np.float64] = VALUES[(upto < share * upto[..., -1:]).sum(-1)]
+    return below
 
 
 def _measure_spread(histogram: NDArray[np.int64]) -> float:
@@ -239,15 +237,8 @@ def _measure_spread(histogram: NDArray[np.int64]) -> float:
     if not total or histogram[0] > QUIET * total:
         return 0.0
     occupied = np.flatnonzero(histogram)
-    values = np.array([_value(int(index)) for index in occupied])
+    values = VALUES[occupied]
     # Whole numbers count for half a step on either side
     between = np.append((values[1:] + values[:-1]) / 2, values[-1])
     shares = np.cumsum(histogram)[occupied] / total
     return float(np.interp(0.6827, np.append(0, shares), np.append(0, between)))
-
-
-def _value(index: int) -> float:
-    """Return the least value, in levels, of a bin of the histograms."""
-    if index == 0:
-        return 0.0
-    return float(np.array((index + FIRST_BIN) << 19, np.int32).view(np.float32))
