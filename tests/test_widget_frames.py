@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import choose_preset
 from napari.components import ViewerModel
 from napari.layers import Image
 from test_widget_regions import click_canvas, click_row
@@ -139,3 +140,77 @@ def test_axes_without_names_of_their_own_are_frames(stacks: Any) -> None:
     viewer = ViewerModel()
     one, other = (viewer.add_image(stack) for stack in stacks)
     assert list(add_comparison(viewer, one, other).regions)[:2] == ["label", "frame"]
+
+
+# ---------------------------------------------------------------- frames of one layer
+
+
+@pytest.mark.parametrize(("way", "frames"), [("first frame of ", {2, 3, 4}), ("previous frame of ", {2})])
+def test_a_stack_is_compared_with_frames_of_its_own(
+    open_dock: Any, qtbot: Any, images: Any, way: str, frames: set[int]
+) -> None:
+    viewer, dock = open_dock()
+    del viewer.layers[:]
+    movie = np.stack([images[index] for index in (0, 0, 1, 1, 1)])
+    layer = viewer.add_image(movie, name="movie", **PLACE)
+    before, after = dock.panel.pickers.boxes
+    assert (before.currentText(), after.currentText()) == ("first frame of movie", "movie")
+    before.setCurrentText(f"{way}movie")
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
+    assert dock.panel.notice.text() == ""
+    regions = viewer.layers["bounding boxes"].features
+    assert set(regions["time"]) == frames
+    assert viewer.layers["diff map"].data.shape == movie.shape
+    assert same_value(viewer.layers["diff map"].scale, layer.scale)
+    np.testing.assert_array_equal(layer.data, movie)
+
+
+def test_the_shown_frame_is_that_of_the_slider(open_dock: Any, qtbot: Any, images: Any) -> None:
+    viewer, dock = open_dock()
+    del viewer.layers[:]
+    viewer.add_image(np.stack([images[index] for index in (0, 0, 1, 1, 0)]), name="movie")
+    before = dock.panel.pickers.boxes[0]
+    before.setCurrentText("shown frame of movie")
+    for shown, frames in (3, {0, 1, 4}), (0, {2, 3}):
+        viewer.dims.set_current_step(0, shown)
+        dock.panel.compare_button.click()
+        qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
+        assert set(viewer.layers["bounding boxes"].features["frame"]) == frames
+    before.setCurrentText("previous frame of movie")
+    assert "Other frames are to be compared now" in dock.panel.notice.text()
+    before.setCurrentText("movie")
+    assert "both 'movie'" in dock.panel.notice.text()
+    assert "a frame of it" in dock.panel.notice.text()
+
+
+def test_frames_of_layers_in_the_console(images: Any) -> None:
+    viewer = ViewerModel()
+    movie = np.stack([[images[index] for index in row] for row in ((0, 0, 1), (0, 1, 1))])  # (t, z, y, x)
+    stack = viewer.add_image(movie)
+    plane = viewer.add_image(images[1])
+    short = viewer.add_image(movie[0], axis_labels=("z", "y", "x"))
+    found = add_comparison(viewer, stack, stack, frame=0)
+    assert found.regions[["axis_0", "axis_1"]].drop_duplicates().values.tolist() == [[1, 1]]
+    found = add_comparison(viewer, stack, stack, frame="previous")
+    assert found.regions[["axis_0", "axis_1"]].drop_duplicates().values.tolist() == [[1, 1]]
+    assert not add_comparison(viewer, short, plane, frame=-1).changed
+    assert [layer.ndim for layer in viewer.layers][-3:] == [2, 2, 2]
+    found = add_comparison(viewer, short, plane, frame="previous")
+    assert found.regions["z"].unique().tolist() == [0, 1, 2]
+    for before, frame, words in (plane, 0, "no frames"), (short, 3, "3 frames and none of number 3"):
+        with pytest.raises(ValueError, match=words):
+            add_comparison(viewer, before, stack, frame=frame)
+
+
+def test_otsu_of_a_stack_in_the_dock(open_dock: Any, qtbot: Any, stacks: Any) -> None:
+    viewer, dock = open_dock()
+    choose_preset(dock, "Classic")
+    for name, stack in zip(("one", "two"), stacks, strict=True):
+        viewer.add_image(stack, name=name)
+    for box, name in zip(dock.panel.pickers.boxes, ("one", "two"), strict=True):
+        box.setCurrentText(name)
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
+    assert viewer.layers["filled mask"].data.shape == stacks[0].shape
+    assert "frames" in dock.panel.result.text()

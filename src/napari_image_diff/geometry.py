@@ -30,6 +30,7 @@ __all__ = [
     "same_value",
     "toggle_alignment",
     "transforms_of",
+    "transforms_of_plane",
 ]
 
 TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
@@ -94,7 +95,7 @@ def lift_transforms(own: Mapping[str, Any], other: Mapping[str, Any] | None, ndi
     return found
 
 
-def _transforms_of_plane(layer: Any) -> dict[str, Any]:
+def transforms_of_plane(layer: Any) -> dict[str, Any]:
     """Return where the planes of a layer lie, as attributes of a layer of one plane."""
     found = {name: value[-2:] for name, value in transforms_of(layer).items() if name not in ("shear", "affine")}
     lead = layer.ndim - 2
@@ -183,7 +184,7 @@ def add_to_mask(viewer: ViewerModel, pixels: NDArray[np.bool_], before: Image, m
         return ignored
     for name, layer in mask.items():
         pixels = pixels | (mask_of(layer, before) == (name == "ignore"))
-    layer = Labels(pixels.astype(np.uint8), name="ignore", opacity=0.4, **_transforms_of_plane(before))
+    layer = Labels(pixels.astype(np.uint8), name="ignore", opacity=0.4, **transforms_of_plane(before))
     selected = list(viewer.layers.selection)
     viewer.add_layer(layer)
     viewer.layers.selection = selected

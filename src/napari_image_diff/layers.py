@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .geometry import array_of, lift_transforms, mask_of, plane_of, real_layer, transforms_of
+from .geometry import array_of, lift_transforms, mask_of, plane_of, real_layer, transforms_of, transforms_of_plane
 from .placing import MARK, LayerData, place
 from .settings import Settings
 
@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 
     from .comparison import Comparison
 
-__all__ = ["BOXES_DRAWN", "add_comparison", "axes_of", "channels_of", "explain_mismatch", "layers_of"]
+__all__ = [
+    "BOXES_DRAWN",
+    "Frame",
+    "add_comparison",
+    "axes_of",
+    "channels_of",
+    "explain_mismatch",
+    "layers_of",
+    "take_frame",
+]
+
+Frame: TypeAlias = "int | Literal['previous'] | None"
+"""Which frame of *before* is compared with each frame of *after*; None: the same one."""
 
 # napari draws some 5,000 boxes a second: beyond these, the largest, adding the layer would keep the window waiting.
 BOXES_DRAWN = 2000
@@ -41,6 +53,7 @@ def add_comparison(
     after: Image,
     settings: Settings | Mapping[str, Any] | None = None,
     *,
+    frame: Frame = None,
     inside: Labels | Shapes | ArrayLike | None = None,
     ignore: Labels | Shapes | ArrayLike | None = None,
     **changes: Any,
@@ -57,8 +70,12 @@ def add_comparison(
     before, after : napari.layers.Image
         Two layers, gray or colour; of a multiscale layer, level 0 is compared. They are compared pixel by pixel, frame
         by frame, whatever their scale or translation; a layer of one plane with every frame of the other.
+        Both may be one layer, a stack, if `frame` is given.
     settings : Settings or mapping, optional
         The parameters; the defaults if not given. `channels` is not used: the layers know whether they are colour.
+    frame : int or "previous", optional
+        Which frame of `before`, along its first axis, each frame of `after` is compared with, if not the same one:
+        always that one, or the one before (and the first with itself).
     inside, ignore : Labels, Shapes or (H, W) array, optional
         A pixel counts only under `inside`, and not under `ignore`. Layers count where they lie over `before` in the
         viewer; arrays are on its grid. They are not changed.
@@ -91,12 +108,13 @@ def add_comparison(
 
     before, after = real_layer(before), real_layer(after)
     settings = Settings.resolve(settings, **changes)
-    mismatch = explain_mismatch(before, after, settings.size)
+    mismatch = explain_mismatch(before, after, settings.size, frame)
     if mismatch:
         raise ValueError(mismatch)
     settings = dataclasses.replace(settings, channels=channels_of(before, after))
     masks = {name: _read_mask(mask, before) for name, mask in (("inside", inside), ("ignore", ignore))}
-    comparison = compare(array_of(before), array_of(after), settings, axes=axes_of(before, after), **masks)
+    images = take_frame(array_of(before), before.ndim, frame), array_of(after)
+    comparison = compare(*images, settings, axes=axes_of(before, after, frame), **masks)
     place(viewer, comparison, before, after, layers_of(comparison, before, after, more=True))
     return comparison
 
@@ -119,7 +137,9 @@ def layers_of(
         "resolved": dict(comparison.resolved),
     }
     where = transforms_of(before_layer)
-    if comparison.labels.ndim > before_layer.ndim:
+    if comparison.labels.ndim == 2:
+        where = transforms_of_plane(before_layer)
+    elif comparison.labels.ndim > before_layer.ndim:
         where = lift_transforms(
             where, transforms_of(after_layer) if after_layer is not None else None, comparison.labels.ndim
         )
@@ -163,17 +183,34 @@ def channels_of(before: Image, after: Image) -> Literal["last", "none"]:
     return "last" if before.rgb or after.rgb else "none"
 
 
-def explain_mismatch(before: Any, after: Any, size: str = "error") -> str:
+def take_frame(data: Any, ndim: int, frame: Frame) -> Any:
+    """Return what the frames of *after* are compared with, of the array of a layer of `ndim` axes (and colour)."""
+    if frame is None:
+        return data
+    if frame == "previous":
+        return np.concatenate([data[:1], data[:-1]])
+    # Along one leading axis a single plane is compared with all
+    return data[frame] if ndim == 3 else np.broadcast_to(data[frame][None], data.shape)
+
+
+def explain_mismatch(before: Any, after: Any, size: str = "error", frame: Frame = None) -> str:
     """Say in a sentence why two layers cannot be compared, and what to do; return "" if they can.
 
-    `size` is the setting for sizes that differ.
+    `size` is the setting for sizes that differ, `frame` what is taken of `before` as in `add_comparison`.
     """
     for role, layer in ("Before", before), ("After", after):
         if type(layer).__name__ != "Image":
             return f"{role} is a {type(layer).__name__}. Pick an Image layer."
-    if before is after:
-        return f"Before and After are both '{before.name}'. Pick two different layers."
+    if frame is None and before is after:
+        ways = ", or a frame of it for Before" if before.ndim > 2 else ""
+        return f"Before and After are both '{before.name}'. Pick two different layers{ways}."
     leading = [array_of(layer).shape[: layer.ndim - 2] for layer in (before, after)]
+    if frame is not None:
+        if not leading[0]:
+            return f"'{before.name}' is a single plane: it has no frames. Pick a stack, or the whole layer."
+        if frame != "previous" and not -leading[0][0] <= frame < leading[0][0]:
+            return f"'{before.name}' has {leading[0][0]} frames and none of number {frame}. Pick one that it has."
+        leading[0] = leading[0] if frame == "previous" or before.ndim > 3 else ()
     if all(leading) and leading[0] != leading[1] and (size != "overlap" or len(leading[0]) != len(leading[1])):
         return (
             f"'{before.name}' is {_sides(before)} and '{after.name}' {_sides(after)}. Pick layers with the same number "
@@ -188,9 +225,10 @@ def explain_mismatch(before: Any, after: Any, size: str = "error") -> str:
     return ""
 
 
-def axes_of(before: Any, after: Any) -> tuple[str, ...]:
+def axes_of(before: Any, after: Any, frame: Frame = None) -> tuple[str, ...]:
     """Return the names of the leading axes of two layers, () where they have none or no names of their own."""
-    layer = max(before, after, key=lambda each: each.ndim)
+    single = isinstance(frame, int) and before.ndim == 3
+    layer = after if single else max(before, after, key=lambda each: each.ndim)
     names = tuple(layer.axis_labels[: layer.ndim - 2])
     return () if any(name == str(axis - layer.ndim) for axis, name in enumerate(names)) else names
 

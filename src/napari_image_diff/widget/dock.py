@@ -50,6 +50,7 @@ class ComparisonWidget(QWidget):
         self._viewer = napari_viewer
         self._pair: tuple[Image | None, Image | None] = None, None
         self._mask: dict[str, Layer] = {}
+        self._way = ""
         self._comparison: Comparison | None = None
         self._job: Job | None = None
         self._message = ""
@@ -88,7 +89,7 @@ class ComparisonWidget(QWidget):
         # What of it is needed now comes with the comparison
         self._runs.cancel("warm up")
         try:
-            self._job = Job.of(before, after, self._mask, self.panel.read_settings())
+            self._job = Job.of(before, after, self._mask, self.panel.read_settings(), self.panel.pickers.frame)
         except ValueError as error:
             self._say(f"{error}.")
             return
@@ -229,9 +230,11 @@ class ComparisonWidget(QWidget):
         pair, mask = (pickers.before, pickers.after), pickers.picked_mask
         if pair != self._pair:
             self._message = ""
+        elif pickers.way != self._way and self._comparison is not None:
+            self._message = "Other frames are to be compared now. Press Compare."
         elif mask != self._mask and self._comparison is not None:
             self._message = "Other pixels are to count now. Press Compare."
-        self._pair, self._mask = pair, mask
+        self._pair, self._mask, self._way = pair, mask, pickers.way
         for name, layers in ("data", pair), ("place", pair), ("mask", mask.values()):
             self._listeners[name].follow(layers)
         before, after = pair
@@ -284,13 +287,13 @@ class ComparisonWidget(QWidget):
         offered = self.panel.pickers.offered
         if not offered:
             return "Open two images to compare: drag them into the window, or try File > Open Sample."
-        if len(offered) == 1:
+        if len(offered) == 1 and offered[0].ndim == 2:
             return f"Open a second image to compare '{offered[0].name}' with."
         try:
             settings = self.panel.read_settings()
         except ValueError as error:
             return f"{error}."
-        return explain_mismatch(*self._pair, settings.size)
+        return explain_mismatch(*self._pair, settings.size, self.panel.pickers.frame)
 
     def _find_change(self) -> str:
         """Return that the result is of other settings than the form has now, "" if it is not."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Container
 from typing import TYPE_CHECKING
 
+import numpy as np
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QAction, QIcon
 from qtpy.QtWidgets import (
@@ -124,7 +125,7 @@ class Panel(QWidget):
         self.verdict.setText("" if comparison is None else f"{comparison.verdict.capitalize()}.")
         self.result.setText("Not compared yet." if comparison is None else describe_result(comparison))
         if comparison is not None and comparison.settings.threshold == "otsu":
-            self.controls.show_otsu(comparison.threshold)
+            self.controls.show_otsu(float(np.median(comparison.threshold)))
 
     def show_extras(self, comparison: Comparison | None, shown: Container[str]) -> None:
         """Show which of the layers that not every comparison has can be shown, and which are."""

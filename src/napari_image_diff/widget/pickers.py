@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 
-from ..geometry import MASKS, real_layer
+from ..geometry import MASKS, array_of, real_layer
+from ..layers import Frame
 from ..placing import is_result
 from .controls import make_title
 
@@ -20,6 +21,10 @@ __all__ = ["LayerListener", "LayerPickers"]
 
 NOTHING, OUTSIDE = "nothing", "outside "
 
+# Of a stack, a frame may be before
+FIRST, PREVIOUS, SHOWN = "first frame of ", "previous frame of ", "shown frame of "
+FRAMES = (FIRST, PREVIOUS, SHOWN)
+
 
 class LayerPickers(QWidget):
     """Lists of the layers of a viewer, without our own results: images for before and after, masks for what counts."""
@@ -29,7 +34,11 @@ class LayerPickers(QWidget):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
-        self._before = _LayerBox("The image as it was.")
+        self._alone = False
+        self._before = _LayerBox(
+            "The image as it was. Of a stack, one frame may be compared with all of After, or each with the last.",
+            ("", *FRAMES),
+        )
         self._after = _LayerBox("The image to look for changes in.")
         self.ignore = _LayerBox(
             "What is not compared: what lies under some labels or shapes, or all outside them. "
@@ -60,6 +69,22 @@ class LayerPickers(QWidget):
         return self._after.layer
 
     @property
+    def way(self) -> str:
+        """In which way before is picked: the whole layer, "", or one of `FRAMES`."""
+        return self._before.way
+
+    @property
+    def frame(self) -> Frame:
+        """Which frame of before is picked, None for the whole layer."""
+        layer, way = self.before, self.way
+        if layer is None or way not in FRAMES:
+            return None
+        if way == SHOWN:
+            step = self._viewer.dims.current_step[self._viewer.dims.ndim - layer.ndim]
+            return min(int(step), len(array_of(layer)) - 1)
+        return "previous" if way == PREVIOUS else 0
+
+    @property
     def picked_mask(self) -> dict[str, Any]:
         """The layer picked for what counts, under the name that it has for `compare`: "ignore" or "inside"."""
         layer = self.ignore.layer
@@ -79,14 +104,22 @@ class LayerPickers(QWidget):
         after = self.after if self.after in images else None
         if before is None:
             before = next((layer for layer in self._suggest(images) if layer is not after), None)
+        way = self.way
+        if len(images) > 1:
+            if self._alone and way == FIRST:
+                after, way = None, ""
+            self._alone = False
         if after is None:
             after = next((layer for layer in self._suggest(images) if layer is not before), None)
+        if after is None and before is not None and before.ndim > 2:
+            # A stack alone is compared with itself, until there is another image
+            after, way, self._alone = before, way or FIRST, True
         self.ignore.offer(masks, self.ignore.layer, self.ignore.way)
-        self._offer(images, before, after)
+        self._offer(images, before, after, way)
 
-    def pick(self, before: Image | None, after: Image | None) -> None:
+    def pick(self, before: Image | None, after: Image | None, way: str = "") -> None:
         """Show these two as picked."""
-        self._offer(self._before.layers, before, after)
+        self._offer(self._before.layers, before, after, way)
 
     def pick_ignored(self, mask: Any) -> None:
         """Show this layer as picked for what is ignored."""
@@ -105,8 +138,8 @@ class LayerPickers(QWidget):
         """Exchange before and after."""
         self.pick(self.after, self.before)
 
-    def _offer(self, images: list[Any], before: Image | None, after: Image | None) -> None:
-        self._before.offer(images, before)
+    def _offer(self, images: list[Any], before: Image | None, after: Image | None, way: str) -> None:
+        self._before.offer(images, before, way)
         self._after.offer(images, after)
         self.swap_button.setEnabled(len(images) > 1)
         self._tell()
@@ -170,7 +203,8 @@ class _LayerBox(QComboBox):
     def offer(self, layers: Iterable[Any], picked: Any, way: str = "") -> None:
         """Offer these layers, and show one of them as picked, without telling of it."""
         self._entries = [(NOTHING, None)] if NOTHING in self._ways else []
-        self._entries += [(words, layer) for words in self._ways if words != NOTHING for layer in layers]
+        given = [(words, layer) for words in self._ways if words != NOTHING for layer in layers]
+        self._entries += [(words, layer) for words, layer in given if words not in FRAMES or layer.ndim > 2]
         with QSignalBlocker(self):
             self.clear()
             self.addItems([words + ("" if layer is None else layer.name) for words, layer in self._entries])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import array_of, mask_of
-from ..layers import BOXES_DRAWN, axes_of, channels_of, layers_of
+from ..layers import BOXES_DRAWN, Frame, axes_of, channels_of, layers_of, take_frame
 from ..placing import LayerData
 from ..settings import Settings
 from .running import Progress
@@ -37,20 +37,22 @@ class Job(NamedTuple):
     arrays: tuple[Any, Any]
     mask: Mapping[str, Any]
     settings: Settings
+    frame: Frame
 
     @classmethod
-    def of(cls, before: Image, after: Image, mask: Mapping[str, Any], settings: Settings) -> Job:
+    def of(cls, before: Image, after: Image, mask: Mapping[str, Any], settings: Settings, frame: Frame) -> Job:
         """Return the job for two layers, and for what counts of them, as they are now."""
         settings = Settings.resolve(settings, channels=channels_of(before, after))
         drawn = {name: mask_of(layer, before) for name, layer in mask.items()}
-        return cls(before, after, (array_of(before), array_of(after)), drawn, settings)
+        return cls(before, after, (array_of(before), array_of(after)), drawn, settings, frame)
 
     def run(self, progress: Progress) -> Result:
         """Compare the two; the engine is imported here, so that a first import does not hold up the window."""
         from ..comparison import compare
 
-        axes = axes_of(self.before, self.after)
-        comparison = compare(*self.arrays, self.settings, axes=axes, progress=progress, **self.mask)
+        axes = axes_of(self.before, self.after, self.frame)
+        before = take_frame(self.arrays[0], self.before.ndim, self.frame)
+        comparison = compare(before, self.arrays[1], self.settings, axes=axes, progress=progress, **self.mask)
         return Result(comparison, layers_of(comparison, self.before, self.after, more=True))
 
     def lost_from(self, layers: Container[Image]) -> str:
