@@ -9,6 +9,8 @@ import pytest
 from conftest import choose_preset
 from napari.components import ViewerModel
 from napari.layers import Image
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QImage
 from test_widget_regions import click_canvas, click_row
 
 from napari_image_diff import add_comparison
@@ -214,3 +216,75 @@ def test_otsu_of_a_stack_in_the_dock(open_dock: Any, qtbot: Any, stacks: Any) ->
     qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
     assert viewer.layers["filled mask"].data.shape == stacks[0].shape
     assert "frames" in dock.panel.result.text()
+
+
+# ---------------------------------------------------------------- the curve
+
+
+def test_the_curve_shows_the_frames_and_goes_to_them(compared_stacks: Any, qtbot: Any) -> None:
+    viewer, dock = compared_stacks
+    curve = dock.panel.curve
+    assert curve.isVisible()
+    assert np.argmax(curve.fractions) == np.argmin(curve.scores) == 3
+    assert np.count_nonzero(curve.fractions) == 1
+    for frame in (4, 0):
+        where = QPoint(round(curve.width() * (frame + 0.5) / 5), 10)
+        qtbot.mouseClick(curve, Qt.MouseButton.LeftButton, pos=where)
+        assert viewer.dims.current_step[0] == curve.current == frame
+    dock.panel.worst_button.click()
+    assert viewer.dims.current_step[0] == 3
+    qtbot.keyClick(curve, Qt.Key.Key_Right)
+    qtbot.keyClick(curve, Qt.Key.Key_Right)
+    assert viewer.dims.current_step[0] == 4
+    qtbot.keyClick(curve, Qt.Key.Key_Left)
+    assert viewer.dims.current_step[0] == 3
+    viewer.dims.set_current_step(0, 1)
+    assert curve.current == 1
+    assert curve.describe(1).startswith("Frame 1: score 0.")
+
+
+def test_the_curve_is_drawn(compared_stacks: Any) -> None:
+    _, dock = compared_stacks
+    curve = dock.panel.curve
+    curve.show_current(0)
+    marked = pixels_of(curve)
+    assert len(np.unique(marked.reshape(-1, marked.shape[2]), axis=0)) > 3
+    curve.show_current(4)
+    assert not np.array_equal(pixels_of(curve), marked)
+    curve.scores[:] = np.nan
+    curve.fractions[:] = 0
+    pixels_of(curve)
+
+
+def pixels_of(widget: Any) -> np.ndarray:
+    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    data = image.constBits()
+    data.setsize(image.sizeInBytes())
+    return np.frombuffer(data, np.uint8).reshape(image.height(), image.bytesPerLine() // 4, 4).copy()
+
+
+def test_a_single_pair_has_no_curve(compared: Any) -> None:
+    viewer, dock = compared(show=True)
+    assert not dock.panel.curve.isVisible()
+    assert not dock.panel.worst_button.isVisible()
+    dock.go_to_worst_frame()
+    assert viewer.dims.ndim == 2
+
+
+def test_the_curve_goes_over_all_leading_axes(open_dock: Any, qtbot: Any, images: Any) -> None:
+    viewer, dock = open_dock(show=True)
+    del viewer.layers[:]
+    before = np.stack([[images[0]] * 3] * 2)
+    after = before.copy()
+    after[1, 1] = images[1]
+    for name, stack in ("a", before), ("b", after):
+        viewer.add_image(stack, name=name, scale=(2, 0.5, 1, 1))
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
+    dock.panel.worst_button.click()
+    assert viewer.dims.current_step[:2] == (1, 1)
+    assert dock.panel.curve.current == 4
+    viewer.add_image(np.zeros((9, 2, 3, 120, 160), np.uint8))  # one more axis, before ours
+    assert dock.panel.curve.current == 4
+    viewer.dims.set_current_step(1, 0)
+    assert dock.panel.curve.current == 1

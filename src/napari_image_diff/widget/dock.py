@@ -6,6 +6,7 @@ from collections.abc import Container
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -19,6 +20,7 @@ from .panel import Panel, breakable, scrolling
 from .pickers import LayerListener
 from .running import Runs
 from .tour import RegionTour
+from .viewing import frame_of, go_to_frame
 from .work import Job, Result, warm_up
 
 if TYPE_CHECKING:
@@ -138,6 +140,20 @@ class ComparisonWidget(QWidget):
             remove(self._viewer, before, after, role)
         self._refresh()
 
+    def go_to_frame(self, index: int) -> None:
+        """Show a frame, told by its number from the first on, of the stack that was compared."""
+        layers = self._find_results()
+        if self._comparison is not None and layers:
+            place = np.unravel_index(index, self._comparison.labels.shape[:-2])
+            go_to_frame(self._viewer, next(iter(layers.values())), tuple(int(step) for step in place))
+
+    def go_to_worst_frame(self) -> None:
+        """Show the frame with the lowest score."""
+        if self._comparison is not None and self._comparison.frames:
+            self.go_to_frame(
+                int(np.ravel_multi_index(self._comparison.worst_frame, self._comparison.labels.shape[:-2]))
+            )
+
     def reset_choices(self, event: Any = None) -> None:
         """Follow the layer list: napari calls this when a layer is added, removed, moved or renamed."""
         lost = self._job.lost_from(self._viewer.layers) if self._job is not None else ""
@@ -252,6 +268,16 @@ class ComparisonWidget(QWidget):
             self._message = f"'{event.source.name}' has other data now. Press Compare again."
         self._refresh()
 
+    def _follow_sliders(self, event: Any = None) -> None:
+        """Mark the frame that is on the screen in the curve."""
+        layers = self._find_results() if self._comparison is not None and self._comparison.frames else {}
+        if self._comparison is None or not layers:
+            return
+        leading = self._comparison.labels.shape[:-2]
+        frame = frame_of(self._viewer, next(iter(layers.values())))
+        inside = all(0 <= place < length for place, length in zip(frame, leading, strict=True))
+        self.panel.curve.show_current(int(np.ravel_multi_index(frame, leading)) if inside else -1)
+
     def _hear_of_place(self, event: Any) -> None:
         self._refresh()
 
@@ -259,6 +285,7 @@ class ComparisonWidget(QWidget):
         self._comparison = comparison
         self.tour.show(comparison)
         self.panel.show_comparison(comparison)
+        self._follow_sliders()
 
     def _show_position(self) -> None:
         count = None if self._comparison is None else len(self._comparison.regions)
@@ -321,6 +348,9 @@ class ComparisonWidget(QWidget):
         panel.ignore_button.clicked.connect(self.ignore_region)
         panel.copy_button.clicked.connect(panel.table.copy)
         panel.next_button.clicked.connect(self.tour.go_next)
+        panel.curve.picked.connect(self.go_to_frame)
+        panel.worst_button.clicked.connect(self.go_to_worst_frame)
+        self._viewer.dims.events.point.connect(self._follow_sliders)
         panel.previous_button.clicked.connect(self.tour.go_previous)
         panel.controls.changed.connect(self._follow_controls)
         panel.controls.released.connect(self._follow_controls)

@@ -29,6 +29,7 @@ from superqt import QCollapsible
 
 from ..settings import Settings
 from .controls import LiveControls, WheelGuard, make_title
+from .curve import FrameCurve
 from .form import PresetPicker, SettingsForm
 from .pickers import LayerPickers
 from .table import RegionTable
@@ -69,6 +70,8 @@ class Panel(QWidget):
             "Evidence", "Show how far each pixel exceeds what noise and edges explain: 1 is the limit."
         )
         self.forgiven_box = _check("Forgiven", "Box in gray what a small displacement explains, and so is no region.")
+        self.curve = FrameCurve()
+        self.worst_button = _button("Worst frame", "Go to the frame with the lowest score.")
         self.table = RegionTable()
         self.position = QLabel()
         self.position.setToolTip("Which region of how many, in the order of the table.")
@@ -106,7 +109,8 @@ class Panel(QWidget):
         column.addWidget(_one_place(self.result, self.progress))
         column.addWidget(self.controls)
         column.addLayout(_row(self.evidence_box, self.forgiven_box, self.align_button))
-        column.addLayout(_row(self.position, self.previous_button, self.next_button))
+        column.addWidget(self.curve)
+        column.addLayout(_row(self.position, self.worst_button, self.previous_button, self.next_button))
         column.addWidget(self.table, 1)
         column.addLayout(_row(self.ignore_button, self.copy_button))
         column.addWidget(self.advanced)
@@ -123,6 +127,8 @@ class Panel(QWidget):
     def show_comparison(self, comparison: Comparison | None) -> None:
         """Say what came out."""
         self.verdict.setText("" if comparison is None else f"{comparison.verdict.capitalize()}.")
+        self.curve.show_comparison(comparison)
+        self.worst_button.setVisible(comparison is not None and len(comparison.frames) > 1)
         self.result.setText("Not compared yet." if comparison is None else describe_result(comparison))
         if comparison is not None and comparison.settings.threshold == "otsu":
             self.controls.show_otsu(float(np.median(comparison.threshold)))

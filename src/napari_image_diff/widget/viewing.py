@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..comparison import Comparison
 
-__all__ = ["BoxMark", "CanvasHooks", "go_to", "region_at"]
+__all__ = ["BoxMark", "CanvasHooks", "frame_of", "go_to", "go_to_frame", "region_at"]
 
 MARK_COLOR = "#ffffff"
 
@@ -38,10 +39,7 @@ def go_to(viewer: ViewerModel, layer: Layer, region: pd.Series[Any]) -> None:
     ]
     # In a viewer with more dimensions, a layer's axes are the last ones
     offset = viewer.dims.ndim - layer.ndim
-    hidden = [axis for axis in range(layer.ndim) if axis + offset not in viewer.dims.displayed]
-    if hidden:
-        middle = np.mean(corners, axis=0)
-        viewer.dims.set_point([axis + offset for axis in hidden], [float(middle[axis]) for axis in hidden])
+    _set_sliders(viewer, layer, np.mean(corners, axis=0))
     shown = [axis - offset for axis in viewer.dims.displayed if axis >= offset]
     if len(shown) < 2:
         return
@@ -52,6 +50,23 @@ def go_to(viewer: ViewerModel, layer: Layer, region: pd.Series[Any]) -> None:
     camera = viewer.scene.camera
     camera.center = (*camera.center[: -len(shown)], *(world.min(axis=0) + world.max(axis=0)) / 2)
     camera.zoom = float(np.min(np.array(viewer.canvas.viewbox_size(viewer.layers)) / extent[-2:]))
+
+
+def go_to_frame(viewer: ViewerModel, layer: Layer, frame: tuple[int, ...]) -> None:
+    """Move the sliders to a frame of `layer`."""
+    _set_sliders(viewer, layer, np.array(layer.data_to_world((*frame, 0, 0))))
+
+
+def frame_of(viewer: ViewerModel, layer: Layer) -> tuple[int, ...]:
+    """Return the frame of `layer` that is on the screen, whether there is one at that place or not."""
+    return tuple(round(place) for place in layer.world_to_data(viewer.dims.point)[-layer.ndim : -2])
+
+
+def _set_sliders(viewer: ViewerModel, layer: Layer, world: NDArray[np.float64]) -> None:
+    offset = viewer.dims.ndim - layer.ndim
+    hidden = [axis for axis in range(layer.ndim) if axis + offset not in viewer.dims.displayed]
+    if hidden:
+        viewer.dims.set_point([axis + offset for axis in hidden], [float(world[axis]) for axis in hidden])
 
 
 def region_at(comparison: Comparison, layer: Layer, position: tuple[float, ...]) -> int:
