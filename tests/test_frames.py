@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from napari_image_diff import Comparison, Settings, compare
+from napari_image_diff.frames import Shelf
 from napari_image_diff.threshold import otsu_level
 
 Array = NDArray[Any]
@@ -270,3 +271,31 @@ def test_evidence_of_ones_own_is_asked_for_each_frame() -> None:
     assert shapes == [SIDES] * 5
     assert found.regions["frame"].tolist() == [0, 3]
     assert found.rethreshold(sensitivity=1.2).regions["frame"].tolist() == [0, 3]
+
+
+def test_a_cut_anew_shares_what_it_did_not_change_and_leaves_the_rest() -> None:
+    before, after = make_pair((5,))
+    found = compare(before, after)
+    kept = found.labels.copy(), found.difference.copy()
+    again = found.rethreshold(sensitivity=3)
+    assert found.evidence is not None
+    assert again.evidence is not None
+    for one, other in ((again.difference, found.difference), (again.evidence, found.evidence)):
+        assert np.shares_memory(one, other)
+    assert not np.shares_memory(again.labels, found.labels)
+    np.testing.assert_array_equal(found.labels, kept[0])
+    np.testing.assert_array_equal(found.difference, kept[1])
+
+
+def test_a_shelf_does_not_write_over_what_lay_there() -> None:
+    first = Shelf((3,))
+    for frame in range(3):
+        first.put("x", frame, np.full(4, frame))
+    old = first.take("x")
+    second = Shelf((3,))
+    second.put("x", 0, old[0])
+    second.put("x", 1, np.full(4, 7))
+    second.put("x", 2, old[2])
+    assert second.take("x")[:, 0].tolist() == [0, 7, 2]
+    assert old[:, 0].tolist() == [0, 1, 2]
+    assert second.put("y", 0, None) is second.take("y") is None

@@ -14,7 +14,7 @@ from qtpy.QtGui import QImage
 from test_widget_regions import click_canvas, click_row
 
 from napari_image_diff import add_comparison
-from napari_image_diff.geometry import TRANSFORMS, same_value, transforms_of
+from napari_image_diff.geometry import TRANSFORMS, mask_of, same_value, transforms_of
 
 PLACE = {
     "scale": (3.0, 0.5, 0.25),
@@ -288,3 +288,76 @@ def test_the_curve_goes_over_all_leading_axes(open_dock: Any, qtbot: Any, images
     assert dock.panel.curve.current == 4
     viewer.dims.set_current_step(1, 0)
     assert dock.panel.curve.current == 1
+
+
+# ---------------------------------------------------------------- masks
+
+
+@pytest.fixture
+def changed_everywhere(images: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Four frames that all have the three changes of `images`."""
+    return np.stack([images[0]] * 4), np.stack([images[1]] * 4)
+
+
+def count_by_frame(found: Any) -> list[int]:
+    return [int(np.count_nonzero(found.regions["frame"] == frame)) for frame in range(4)]
+
+
+@pytest.mark.parametrize("kind", ["labels", "shapes"])
+def test_a_mask_may_be_a_stack_too(changed_everywhere: Any, kind: str) -> None:
+    """It begins a frame later than the images, at twice their scale, and covers all but a corner in one frame."""
+    viewer = ViewerModel()
+    scale = (3, 0.5, 0.5)
+    one, other = (viewer.add_image(stack, scale=scale) for stack in changed_everywhere)
+    place = {"scale": (3, 1, 1), "translate": (3, 0.25, 0.25)}
+    if kind == "labels":
+        mask = np.zeros((2, 60, 80), np.uint8)
+        mask[1, :, 40:] = 1
+        layer = viewer.add_labels(mask, **place)
+    else:
+        corners = [[1, -0.5, 39.5], [1, -0.5, 79.5], [1, 59.5, 79.5], [1, 59.5, 39.5]]
+        layer = viewer.add_shapes([np.array(corners)], shape_type="polygon", **place)
+    covered = mask_of(layer, one)
+    assert covered.shape == changed_everywhere[0].shape
+    assert covered.any(axis=(1, 2)).tolist() == [False, False, True, False]
+    assert covered[2, :, 82:].all()
+    assert not covered[2, :, :78].any()
+    assert count_by_frame(add_comparison(viewer, one, other, ignore=layer)) == [3, 3, 2, 3]
+    assert count_by_frame(add_comparison(viewer, one, other, inside=layer)) == [0, 0, 1, 0]
+
+
+def test_a_mask_of_other_axes_is_refused(changed_everywhere: Any) -> None:
+    viewer = ViewerModel()
+    one, other = (viewer.add_image(stack) for stack in changed_everywhere)
+    labels = viewer.add_labels(np.zeros((1, *changed_everywhere[0].shape), np.uint8))
+    with pytest.raises(ValueError, match="Labels layer of 4 dimensions; give a Labels or Shapes layer of 2 or 3"):
+        add_comparison(viewer, one, other, ignore=labels)
+
+
+@pytest.mark.parametrize("given", ["nothing", "plane", "stack", "shapes"])
+def test_an_ignored_region_joins_the_mask_there_is(
+    open_dock: Any, qtbot: Any, changed_everywhere: Any, given: str
+) -> None:
+    viewer, dock = open_dock()
+    del viewer.layers[:]
+    for name, stack in zip("ab", changed_everywhere, strict=True):
+        viewer.add_image(stack, name=name, **PLACE)
+    if given == "plane":
+        viewer.add_labels(np.zeros((120, 160), np.uint8), name="mask", **{k: v[1:] for k, v in PLACE.items()})
+    elif given == "stack":
+        viewer.add_labels(np.zeros((4, 120, 160), np.uint8), name="mask", **PLACE)
+    elif given == "shapes":
+        corner = np.array([[0, 0, 0], [0, 0, 5], [0, 5, 5], [0, 5, 0]])
+        viewer.add_shapes([corner], shape_type="polygon", name="mask", **PLACE)
+    if given != "nothing":
+        dock.panel.pickers.ignore.setCurrentText("mask")
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
+    assert len(viewer.layers["bounding boxes"].features) == 12
+    click_row(qtbot, dock, 0)
+    dock.panel.ignore_button.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
+    assert len(viewer.layers["bounding boxes"].features) == 8
+    name = "mask" if given in ("plane", "stack") else "ignore"
+    assert viewer.layers[name].ndim == (2 if given in ("nothing", "plane") else 3)
+    assert dock.panel.pickers.ignore.currentText() == name

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "compare"]
 
+# The arrays of a comparison, which for a stack lie in one.
+SHELVED = ("difference", "measured", "labels", "histogram")
+
 # Regions whose difference is nowhere above this are practically invisible to SSIM.
 INVISIBLE = 0.05
 
@@ -365,8 +368,17 @@ def compare(
 def _cut_frames(measured: list[_Measured], settings: Settings, axes: dict[str, int], step: tiles.Step) -> Comparison:
     """Do the fast half for all frames; `axes` are names and lengths of the leading axes."""
     shared = _share(measured, settings, step) if settings.shared_threshold else None
-    cut = [_cut(each, settings, shared, step) for each in measured]
-    return _join(cut, axes) if axes else cut[0]
+    if not axes:
+        return _cut(measured[0], settings, shared, step)
+    shelf = frames.Shelf(tuple(axes.values()))
+    found, first = [], 0
+    for index in range(len(measured)):
+        frame = _cut(measured.pop(0), settings, shared, step)
+        frame.labels[frame.labels > 0] += first
+        places = {name: shelf.put(name, index, getattr(frame, name)) for name in SHELVED}
+        found.append(dataclasses.replace(frame, regions=frames.count_on(frame.regions, first), **places))
+        first += len(frame.regions)
+    return _join(found, shelf, axes)
 
 
 def _share(measured: list[_Measured], settings: Settings, step: tiles.Step) -> NDArray[np.int64] | Limits | None:
@@ -384,41 +396,20 @@ def _share(measured: list[_Measured], settings: Settings, step: tiles.Step) -> N
     return detection.measure_limits([(each.pair, each.found.difference) for each in noisy], step)
 
 
-def _join(found: list[Comparison], axes: dict[str, int]) -> Comparison:
-    """Return the comparisons of all frames as one, of which they become views; labels go on from frame to frame."""
+def _join(found: list[Comparison], shelf: frames.Shelf, axes: dict[str, int]) -> Comparison:
+    """Return the comparisons of all frames, whose arrays are on the shelf, as one."""
     leading = tuple(axes.values())
-    firsts = np.cumsum([0] + [len(each.regions) for each in found])
-    labels = frames.stack_arrays([each.labels for each in found], leading)
-    difference = frames.stack_arrays([each.difference for each in found], leading)
-    measured = frames.stack_arrays([each.measured for each in found], leading)
-    parts = []
-    for index, (each, first) in enumerate(zip(found, firsts.tolist(), strict=False)):
-        place = np.unravel_index(index, leading)
-        own = labels[place]
-        own[own > 0] += first
-        parts.append(
-            dataclasses.replace(
-                each,
-                labels=own,
-                difference=difference[place],
-                measured=measured[place] if measured is not None else None,
-                regions=frames.count_on(each.regions, first),
-            )
-        )
     return Comparison(
         score=np.array([each.score for each in found]).reshape(leading),
-        difference=difference,
-        measured=measured,
         threshold=np.array([each.threshold for each in found]).reshape(leading),
-        labels=labels,
-        regions=frames.join_tables([each.regions for each in parts], leading, tuple(axes)),
-        forgiven=frames.join_tables([each.forgiven for each in parts], leading, tuple(axes)),
+        regions=frames.join_tables([each.regions for each in found], leading, tuple(axes)),
+        forgiven=frames.join_tables([each.forgiven for each in found], leading, tuple(axes)),
         settings=found[0].settings,
         resolved=frames.join_notes([each.resolved for each in found]) | {"frames": axes},
         pair=None,
-        histogram=frames.stack_arrays([each.histogram for each in found], leading),
         limits=None,
-        frames=tuple(parts),
+        frames=tuple(found),
+        **{name: shelf.take(name) for name in SHELVED},
     )
 
 

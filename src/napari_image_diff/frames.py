@@ -29,7 +29,6 @@ __all__ = [
     "make_stack",
     "name_axes",
     "read_valid",
-    "stack_arrays",
 ]
 
 # What was resolved once, for all frames.
@@ -156,11 +155,44 @@ def read_valid(
     return masks[0], masks[1]
 
 
-def stack_arrays(arrays: Sequence[Any], leading: tuple[int, ...]) -> Any:
-    """Return the arrays of all frames as one with the leading axes; None if they are None."""
-    if arrays[0] is None:
-        return None
-    return np.stack(arrays).reshape(*leading, *arrays[0].shape)
+class Shelf:
+    """The arrays of all frames, of which each frame's becomes a view, one after the other; so there is no second copy.
+
+    What lies on such a shelf already, from an earlier comparison, stays where it is.
+    """
+
+    def __init__(self, leading: tuple[int, ...]) -> None:
+        self._leading = leading
+        self._count = int(np.prod(leading, dtype=np.int64))
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._known: set[str] = set()
+
+    def put(self, name: str, frame: int, array: Any) -> Any:
+        """Put a frame's array in its place and return it from there; None stays None."""
+        if array is None:
+            return None
+        shape, base = (self._count, *array.shape), array.base
+        if name not in self._arrays:
+            known = isinstance(base, np.ndarray) and base.size == self._count * array.size
+            self._arrays[name] = base.reshape(shape) if known else np.empty(shape, array.dtype)
+            if known:
+                self._known.add(name)
+        place: NDArray[Any] = self._arrays[name][frame]
+        if place.ctypes.data == array.ctypes.data:
+            return place
+        if name in self._known:
+            # Of another comparison: it stays as it is
+            self._known.remove(name)
+            earlier, self._arrays[name] = self._arrays[name], np.empty(shape, array.dtype)
+            self._arrays[name][:frame] = earlier[:frame]
+            place = self._arrays[name][frame]
+        place[...] = array
+        return place
+
+    def take(self, name: str) -> Any:
+        """Return the array of all frames, with the leading axes; None if there is none."""
+        whole = self._arrays.get(name)
+        return None if whole is None else whole.reshape(*self._leading, *whole.shape[1:])
 
 
 def count_on(regions: pd.DataFrame, first: int) -> pd.DataFrame:

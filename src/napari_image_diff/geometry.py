@@ -124,28 +124,46 @@ def describe_transforms(before: Image, after: Image) -> str:
 
 
 def mask_of(layer: Any, before: Image) -> NDArray[np.bool_]:
-    """Return which pixels of `before` lie under a 2-D Labels layer (where it is not 0) or in a shape of a Shapes layer.
+    """Return which pixels of `before` lie under a Labels layer (where it is not 0) or in a shape of a Shapes layer.
 
     Returns
     -------
-    (H, W) bool array
-        On the grid of `before`, whatever the transforms of the two layers.
+    (H, W) or (..., H, W) bool array
+        On the grid of `before`, whatever the transforms of the two layers; with the leading axes of `before` if the
+        layer has as many, else for all frames.
 
     Raises
     ------
     ValueError
-        If it is another kind of layer, or not 2-D.
+        If it is another kind of layer, or neither 2-D nor of as many dimensions as `before`.
     """
-    if type(layer).__name__ not in MASKS or layer.ndim != 2:
+    if type(layer).__name__ not in MASKS or layer.ndim not in (2, before.ndim):
+        dimensions = "2" if before.ndim == 2 else f"2 or {before.ndim}"
         raise ValueError(
             f"'{layer.name}' is a {type(layer).__name__} layer of {layer.ndim} dimensions; "
-            "give a Labels or Shapes layer of 2"
+            f"give a Labels or Shapes layer of {dimensions}"
         )
     onto = np.linalg.inv(_world_of(before, before.units)) @ _world_of(layer, before.units)
-    shape = plane_of(before)
+    if layer.ndim == 2:
+        return _mask_of_plane(layer, (), onto, plane_of(before))
+    leading = array_of(before).shape[: before.ndim - 2]
+    found = np.zeros((*leading, *plane_of(before)), np.bool_)
+    for frame in np.ndindex(*leading):
+        place = layer.world_to_data(before.data_to_world((*frame, 0, 0)))[:-2]
+        found[frame] = _mask_of_plane(layer, tuple(round(axis) for axis in place), onto, plane_of(before))
+    return found
+
+
+def _mask_of_plane(
+    layer: Any, frame: tuple[int, ...], onto: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Return the pixels of a plane of `shape` that a frame of a mask covers; none where it has no such frame."""
     if type(layer).__name__ == "Shapes":
-        return _draw(layer, onto, shape)
-    return _sample(np.asarray(array_of(layer)) != 0, np.linalg.inv(onto), shape)
+        return _draw(layer, frame, onto, shape)
+    data = array_of(layer)
+    if not all(0 <= place < length for place, length in zip(frame, data.shape, strict=False)):
+        return np.zeros(shape, np.bool_)
+    return _sample(np.asarray(data[frame]) != 0, np.linalg.inv(onto), shape)
 
 
 def pixels_of(comparison: Comparison, label: int, before: Image) -> NDArray[np.bool_]:
@@ -184,7 +202,8 @@ def add_to_mask(viewer: ViewerModel, pixels: NDArray[np.bool_], before: Image, m
         return ignored
     for name, layer in mask.items():
         pixels = pixels | (mask_of(layer, before) == (name == "ignore"))
-    layer = Labels(pixels.astype(np.uint8), name="ignore", opacity=0.4, **transforms_of_plane(before))
+    where = transforms_of_plane(before) if pixels.ndim == 2 else transforms_of(before)
+    layer = Labels(pixels.astype(np.uint8), name="ignore", opacity=0.4, **where)
     selected = list(viewer.layers.selection)
     viewer.add_layer(layer)
     viewer.layers.selection = selected
@@ -240,7 +259,13 @@ def _find_affine(comparison: Comparison, before: Image, after: Image) -> NDArray
 def _share_grid(layer: Any, before: Image) -> bool:
     onto = np.linalg.inv(_world_of(before, before.units)) @ _world_of(layer, before.units)
     shape = plane_of(before)
-    return bool(array_of(layer).shape == shape and (np.abs(onto - np.eye(3)) @ (*shape, 1)).max() < NEAR)
+    if (np.abs(onto - np.eye(3)) @ (*shape, 1)).max() >= NEAR or array_of(layer).shape[-2:] != shape:
+        return False
+    if layer.ndim == 2:
+        return True
+    ends = [(0,) * before.ndim, tuple(length - 1 for length in array_of(before).shape[: before.ndim])]
+    places = [np.subtract(layer.world_to_data(before.data_to_world(end)), end) for end in ends]
+    return bool(np.abs(places).max() < NEAR and array_of(layer).shape == array_of(before).shape[: before.ndim])
 
 
 def _sample(mask: NDArray[np.bool_], matrix: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -254,14 +279,18 @@ def _sample(mask: NDArray[np.bool_], matrix: NDArray[np.floating], shape: tuple[
     return found
 
 
-def _draw(layer: Shapes, matrix: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return which pixels of a grid of `shape` lie in the shapes of a layer, which `matrix` takes to the grid."""
+def _draw(
+    layer: Shapes, frame: tuple[int, ...], matrix: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Return which pixels of a grid of `shape` lie in the shapes of a frame, which `matrix` takes to the grid."""
     from napari.layers import Shapes
 
-    if not layer.nshapes:
+    here = [index for index, each in enumerate(layer.data) if (np.rint(each[:, :-2]) == frame).all()]
+    if not here:
         return np.zeros(shape, np.bool_)
-    corners = [np.asarray(vertices) @ matrix[:2, :2].T + matrix[:2, 2] for vertices in layer.data]
-    drawn: NDArray[np.int_] = Shapes(corners, shape_type=layer.shape_type, ndim=2).to_labels(shape)
+    corners = [layer.data[index][:, -2:] @ matrix[:2, :2].T + matrix[:2, 2] for index in here]
+    kinds = [layer.shape_type[index] for index in here]
+    drawn: NDArray[np.int_] = Shapes(corners, shape_type=kinds, ndim=2).to_labels(shape)
     return drawn > 0
 
 

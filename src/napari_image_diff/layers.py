@@ -76,9 +76,9 @@ def add_comparison(
     frame : int or "previous", optional
         Which frame of `before`, along its first axis, each frame of `after` is compared with, if not the same one:
         always that one, or the one before (and the first with itself).
-    inside, ignore : Labels, Shapes or (H, W) array, optional
+    inside, ignore : Labels, Shapes or (..., H, W) array, optional
         A pixel counts only under `inside`, and not under `ignore`. Layers count where they lie over `before` in the
-        viewer; arrays are on its grid. They are not changed.
+        viewer, those of one plane in all frames; arrays are on its grid. They are not changed.
     **changes
         Single fields of `settings`.
 

@@ -99,7 +99,8 @@ class LayerPickers(QWidget):
         """Follow the layer list; what was picked stays picked as long as it is there."""
         layers = [layer for layer in map(real_layer, self._viewer.layers) if not is_result(layer)]
         images = [layer for layer in layers if type(layer).__name__ == "Image"]
-        masks = [layer for layer in layers if type(layer).__name__ in MASKS and layer.ndim == 2]
+        dimensions = {2, *(layer.ndim for layer in images)}
+        masks = [layer for layer in layers if type(layer).__name__ in MASKS and layer.ndim in dimensions]
         before = self.before if self.before in images else None
         after = self.after if self.after in images else None
         if before is None:
