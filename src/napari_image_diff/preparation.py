@@ -163,7 +163,7 @@ def _explain_shape(name: str, shape: tuple[int, ...], channels: str, stacks: boo
         return f"{name} has shape {shape}, its first axis may be colour; give {first} if it is, {frames}"
     if channels == "none" and len(shape) == 3 and shape[2] in (3, 4):
         return f"{name} has shape {shape} and channels='none' says that it has no colour; say 'last', or {wanted}"
-    return f"{name} has shape {shape}, a stack; compare one plane of it at a time, {name}[0] or {name}[..., 0]"
+    return f"{name} has shape {shape}, a stack; give one plane of it at a time, {name}[0] or {name}[..., 0]"
 
 
 def plane_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
