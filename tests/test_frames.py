@@ -88,7 +88,7 @@ def test_the_table_says_the_frame() -> None:
     assert list(named.rethreshold(sensitivity=2).regions.columns[:4]) == ["label", "t", "z", "min_row"]
 
 
-@pytest.mark.parametrize("axes", [("t",), ("t", "t"), ("t", "area")])
+@pytest.mark.parametrize("axes", [("t",), ("t", "t"), ("t", "area"), ("index", "t")])
 def test_names_of_axes_must_fit(axes: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=r"^axes "):
         compare(*make_pair((2, 3)), axes=axes)
@@ -209,6 +209,9 @@ def test_what_is_said_of_a_stack() -> None:
     same = compare(before, before)
     assert same.verdict == "identical"
     assert same.summary == "5 frames, identical, score 1.0000 and more, least in frame 0"
+    assert compare(before[:1], after[:1]).summary.startswith("1 frame, 1 different, 1 region, ")
+    nothing = compare(before, after, ignore=np.arange(SIDES[0] * SIDES[1]).reshape(SIDES) > 2)
+    assert "score" not in nothing.summary
     assert compare(before[1:3], after[1:3]).verdict == "no difference beyond noise"
     assert len(found.resolved["noise"]) == 5
 

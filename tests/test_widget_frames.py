@@ -179,8 +179,13 @@ def test_the_shown_frame_is_that_of_the_slider(open_dock: Any, qtbot: Any, image
         dock.panel.compare_button.click()
         qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
         assert set(viewer.layers["bounding boxes"].features["frame"]) == frames
+    assert dock.panel.notice.text() == ""
+    viewer.dims.set_current_step(0, 2)
+    assert "The result is against frame 0 of 'movie'. Press Compare" in dock.panel.notice.text()
+    before.setCurrentText("first frame of movie")
+    assert dock.panel.notice.text() == ""
     before.setCurrentText("previous frame of movie")
-    assert "Other frames are to be compared now" in dock.panel.notice.text()
+    assert "The result is against frame 0" in dock.panel.notice.text()
     before.setCurrentText("movie")
     assert "both 'movie'" in dock.panel.notice.text()
     assert "a frame of it" in dock.panel.notice.text()
@@ -361,3 +366,106 @@ def test_an_ignored_region_joins_the_mask_there_is(
     name = "mask" if given in ("plane", "stack") else "ignore"
     assert viewer.layers[name].ndim == (2 if given in ("nothing", "plane") else 3)
     assert dock.panel.pickers.ignore.currentText() == name
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+@pytest.mark.parametrize("ndisplay", [2, 3])
+def test_a_result_of_other_axes_takes_the_place_of_the_last(images: Any, ndisplay: int) -> None:
+    leading: list[tuple[int, ...]] = [(), (2,), (2, 2), (), (2, 2), (2,), ()]
+    for changed in (True, False):
+        viewer = ViewerModel()
+        one, other = (viewer.add_image(image) for image in images)
+        for shape in leading:
+            stacks = [np.broadcast_to(image, (*shape, *image.shape)).copy() for image in images]
+            one.data, other.data = stacks if changed else (stacks[0], stacks[0].copy())
+            viewer.dims.ndisplay = ndisplay if shape else 2
+            found = add_comparison(viewer, one, other)
+            assert found.changed == changed
+            assert [viewer.layers[role].ndim for role in ROLES] == [2 + len(shape)] * 3
+            assert len(viewer.layers) == 5
+
+
+def test_evidence_that_is_shown_follows_to_other_axes(compared_stacks: Any, qtbot: Any, images: Any) -> None:
+    viewer, dock = compared_stacks
+    dock.panel.evidence_box.click()
+    for name, image in zip("ab", images, strict=True):
+        viewer.layers[name].data = image
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
+    assert [viewer.layers[role].ndim for role in (*ROLES, "evidence")] == [2] * 4
+    assert not dock.panel.curve.isVisible()
+
+
+def test_the_shown_frame_is_found_in_the_world(open_dock: Any, images: Any) -> None:
+    viewer, dock = open_dock()
+    del viewer.layers[:]
+    stack = np.stack([images[0]] * 6)
+    viewer.add_image(stack, name="m", scale=(3, 1, 1), translate=(10, 0, 0))
+    viewer.add_image(stack, name="n")
+    dock.panel.pickers.boxes[0].setCurrentText("shown frame of m")
+    for world, frame in (13, 1), (19, 3), (0, 0), (99, 5):
+        viewer.dims.set_point(0, world)
+        assert dock.panel.pickers.frame == frame
+
+
+def test_the_way_back_to_what_is_shown_is_no_change(compared_stacks: Any) -> None:
+    _, dock = compared_stacks
+    before, after = dock.panel.pickers.boxes
+    before.setCurrentText("first frame of a")
+    assert "against the same frames of 'a'" in dock.panel.notice.text()
+    before.setCurrentText("a")
+    assert dock.panel.notice.text() == ""
+    dock.panel.pickers.swap()
+    before.setCurrentText("first frame of a")
+    after.setCurrentText("b")
+    assert "against the same frames of 'a'" in dock.panel.notice.text()
+
+
+def test_a_frame_of_three_axes_against_four(images: Any) -> None:
+    viewer = ViewerModel()
+    one = viewer.add_image(np.stack([images[0]] * 3), scale=(9, 2, 2))
+    other = viewer.add_image(np.stack([[images[0], images[1]]] * 2), scale=(5, 7, 2, 2))
+    found = add_comparison(viewer, one, other, frame=0)
+    assert found.regions["axis_1"].unique().tolist() == [1]
+    assert viewer.layers["diff map"].scale.tolist() == [5, 7, 2, 2]
+
+
+@pytest.mark.parametrize("labels", [("index", "y", "x"), ("area", "y", "x"), ("x", "y", "x")])
+def test_axes_named_as_columns_are_frames(stacks: Any, labels: tuple[str, ...]) -> None:
+    viewer = ViewerModel()
+    one, other = (viewer.add_image(stack, axis_labels=labels) for stack in stacks)
+    names = list(add_comparison(viewer, one, other).regions)[:2]
+    assert names == ["label", "x" if labels[0] == "x" else "frame"]
+
+
+def test_a_mask_of_the_stack_counts_for_the_frame_taken_of_it(changed_everywhere: Any) -> None:
+    viewer = ViewerModel()
+    one = viewer.add_image(changed_everywhere[0])
+    plane = viewer.add_image(changed_everywhere[1][0])
+    mask = np.zeros(changed_everywhere[0].shape, np.uint8)
+    mask[1, :, 80:] = 1
+    labels = viewer.add_labels(mask)
+    counts = [len(add_comparison(viewer, one, plane, frame=frame, ignore=labels).regions) for frame in range(3)]
+    assert counts == [3, 2, 3]
+
+
+@pytest.mark.parametrize("frame", [True, 1.0, "first"])
+def test_what_is_no_frame_is_refused(stacks: Any, frame: Any) -> None:
+    viewer = ViewerModel()
+    one, other = (viewer.add_image(stack) for stack in stacks)
+    with pytest.raises(ValueError, match="give the number of a frame, or 'previous'"):
+        add_comparison(viewer, one, other, frame=frame)
+
+
+def test_pickers_follow_data_of_other_axes(open_dock: Any, images: Any) -> None:
+    viewer, dock = open_dock()
+    before = dock.panel.pickers.boxes[0]
+    ways = [before.itemText(index) for index in range(before.count())]
+    assert "first frame of a" not in ways
+    viewer.layers["a"].data = np.stack(images)
+    before.setCurrentText("first frame of a")
+    assert before.currentText() == "first frame of a"
+    viewer.layers["a"].data = images[0]
+    assert before.currentText() == "a"

@@ -155,12 +155,14 @@ class Comparison:
     def _sum_up(self) -> str:
         """Return the summary of a stack."""
         different = sum(frame.changed for frame in self.frames)
-        parts = [f"{len(self.frames):,} frames, {f'{different:,} different' if different else self.verdict}"]
+        count = len(self.frames)
+        parts = [f"{count:,} frame{'s' * (count != 1)}, {f'{different:,} different' if different else self.verdict}"]
         if different:
             count = len(self.regions)
             parts.append(f"{count:,} region{'s' * (count != 1)}, {self.changed_fraction:.2%} changed")
-        worst = ", ".join(map(str, self.worst_frame))
-        parts.append(f"score {self.score[self.worst_frame]:.4f} and more, least in frame {worst}")
+        if np.isfinite(self.score).any():
+            worst = self.worst_frame if len(self.worst_frame) > 1 else self.worst_frame[0]
+            parts.append(f"score {self.score[self.worst_frame]:.4f} and more, least in frame {worst}")
         outcomes = [frame.resolved["alignment"]["outcome"] for frame in self.frames]
         for outcome, text in (("aligned", "moved into place"), ("could not align", "could not be aligned")):
             if outcome in outcomes:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "TAKEN",
     "Stack",
     "count_on",
     "fill_up",
@@ -30,6 +31,31 @@ __all__ = [
     "name_axes",
     "read_valid",
 ]
+
+# What the columns of the tables of regions are called; "index" is that of the features of Labels.
+TAKEN = {
+    "index",
+    "label",
+    "min_row",
+    "min_col",
+    "max_row",
+    "max_col",
+    "area",
+    "contour_area",
+    "centroid_row",
+    "centroid_col",
+    "difference_mean",
+    "difference_max",
+    "evidence_mean",
+    "evidence_max",
+    "before_mean",
+    "after_mean",
+    "kind",
+    "reason",
+    "moved_rows",
+    "moved_cols",
+    "partner",
+}
 
 # What was resolved once, for all frames.
 SHARED = ("data_range", "channels", "sizes", "versions", "threshold_rule")
@@ -207,9 +233,10 @@ def name_axes(leading: tuple[int, ...], axes: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the leading axes, those that were given or our own."""
     if not axes:
         return ("frame",) if len(leading) == 1 else tuple(f"axis_{axis}" for axis in range(len(leading)))
-    if len(axes) != len(leading) or len(set(axes)) != len(axes):
+    if len(axes) != len(leading) or len(set(axes)) != len(axes) or set(axes) & TAKEN:
         raise ValueError(
-            f"axes is {tuple(axes)}; give a name of its own for each leading axis, of which there are {len(leading)}"
+            f"axes is {tuple(axes)}; give a name of its own, which no other column of the table has, for each leading "
+            f"axis, of which there are {len(leading)}"
         )
     return tuple(axes)
 
@@ -223,8 +250,6 @@ def join_tables(tables: Sequence[pd.DataFrame], leading: tuple[int, ...], axes: 
     places = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
     first = 1 if "label" in whole else 0
     for axis, name in enumerate(axes):
-        if name in whole:
-            raise ValueError(f"axes has the name {name!r}, which another column of the table has; give another")
         whole.insert(first + axis, name, np.unravel_index(places, leading)[axis].astype(np.int64))
     return whole
 

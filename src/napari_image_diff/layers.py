@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -28,6 +29,7 @@ __all__ = [
     "channels_of",
     "explain_mismatch",
     "layers_of",
+    "mask_of_frame",
     "take_frame",
 ]
 
@@ -107,15 +109,19 @@ def add_comparison(
     from .comparison import compare
 
     before, after = real_layer(before), real_layer(after)
+    if not (
+        frame is None or frame == "previous" or (isinstance(frame, numbers.Integral) and not isinstance(frame, bool))
+    ):
+        raise ValueError(f"frame is {frame!r}; give the number of a frame, or 'previous'")
     settings = Settings.resolve(settings, **changes)
     mismatch = explain_mismatch(before, after, settings.size, frame)
     if mismatch:
         raise ValueError(mismatch)
     settings = dataclasses.replace(settings, channels=channels_of(before, after))
-    masks = {name: _read_mask(mask, before) for name, mask in (("inside", inside), ("ignore", ignore))}
+    masks = {name: _read_mask(mask, before, frame) for name, mask in (("inside", inside), ("ignore", ignore))}
     images = take_frame(array_of(before), before.ndim, frame), array_of(after)
     comparison = compare(*images, settings, axes=axes_of(before, after, frame), **masks)
-    place(viewer, comparison, before, after, layers_of(comparison, before, after, more=True))
+    place(viewer, comparison, before, after, layers_of(comparison, before, after, more=True), frame=frame)
     return comparison
 
 
@@ -137,9 +143,9 @@ def layers_of(
         "resolved": dict(comparison.resolved),
     }
     where = transforms_of(before_layer)
-    if comparison.labels.ndim == 2:
+    if comparison.labels.ndim != before_layer.ndim:
         where = transforms_of_plane(before_layer)
-    elif comparison.labels.ndim > before_layer.ndim:
+    if comparison.labels.ndim > max(before_layer.ndim, 2):
         where = lift_transforms(
             where, transforms_of(after_layer) if after_layer is not None else None, comparison.labels.ndim
         )
@@ -227,15 +233,24 @@ def explain_mismatch(before: Any, after: Any, size: str = "error", frame: Frame 
 
 def axes_of(before: Any, after: Any, frame: Frame = None) -> tuple[str, ...]:
     """Return the names of the leading axes of two layers, () where they have none or no names of their own."""
+    from .frames import TAKEN
+
     single = isinstance(frame, int) and before.ndim == 3
     layer = after if single else max(before, after, key=lambda each: each.ndim)
     names = tuple(layer.axis_labels[: layer.ndim - 2])
-    return () if any(name == str(axis - layer.ndim) for axis, name in enumerate(names)) else names
+    own = not any(name == str(axis - layer.ndim) for axis, name in enumerate(names))
+    return names if own and len(set(names)) == len(names) and not set(names) & TAKEN else ()
 
 
-def _read_mask(mask: Any, before: Image) -> Any:
-    """Return a mask of pixels of `before`, which may have been given as a layer."""
-    return mask_of(real_layer(mask), before) if hasattr(mask, "data_to_world") else mask
+def _read_mask(mask: Any, before: Image, frame: Frame) -> Any:
+    """Return a mask of pixels of what is taken of `before`, which may have been given as a layer."""
+    return mask_of_frame(real_layer(mask), before, frame) if hasattr(mask, "data_to_world") else mask
+
+
+def mask_of_frame(layer: Any, before: Image, frame: Frame) -> NDArray[np.bool_]:
+    """Return which pixels a layer covers of what `take_frame` takes of `before`."""
+    mask = mask_of(layer, before)
+    return mask if mask.ndim == 2 else np.asarray(take_frame(mask, before.ndim, frame))
 
 
 def _boxed(regions: pd.DataFrame) -> pd.DataFrame:

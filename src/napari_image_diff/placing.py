@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 
     from .comparison import Comparison
 
-__all__ = ["ALWAYS", "MARK", "LayerData", "comparison_of", "is_result", "place", "remove", "results_of", "role_of"]
+__all__ = [
+    "ALWAYS",
+    "MARK",
+    "LayerData",
+    "comparison_of",
+    "frame_compared",
+    "is_result",
+    "place",
+    "remove",
+    "results_of",
+    "role_of",
+]
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 """napari's LayerData tuple: data, attributes, type of layer."""
@@ -40,6 +51,8 @@ class _Origin:
     before: weakref.ref[Image]
     after: weakref.ref[Image]
     comparison: Comparison
+    frame: int | str | None
+    """Which frame of before was compared with all of after, None for the same ones."""
 
 
 _origins: weakref.WeakKeyDictionary[Layer, _Origin] = weakref.WeakKeyDictionary()
@@ -53,17 +66,24 @@ def place(
     layer_data: Sequence[LayerData],
     *,
     add: Container[str] = ALWAYS,
+    frame: int | str | None = None,
 ) -> None:
     """Show `layer_data`, some of the layers of `comparison`, in the viewer.
 
-    Layers that show an earlier comparison of the same two are updated in place; missing ones are added if their role
-    is in `add`. All of them count as showing `comparison` from now on, those that `layer_data` leaves out too.
+    Layers that show an earlier comparison of the same two are updated in place, or replaced if they have another number
+    of axes; missing ones are added if their role is in `add`. `frame` is that of before which was compared with all of
+    after, if there was one. All of them count as showing `comparison` from now on, those that `layer_data` leaves out
+    too.
     """
     existing = results_of(viewer, before, after)
     selected = [real_layer(layer) for layer in viewer.layers.selection]
-    origin = _Origin(weakref.ref(before), weakref.ref(after), comparison)
+    origin = _Origin(weakref.ref(before), weakref.ref(after), comparison, frame)
     if comparison.evidence is None and "evidence" in existing:
         viewer.layers.remove(existing.pop("evidence"))
+    # napari cannot give a layer other axes
+    unfit = {role for role, layer in existing.items() if layer.ndim != comparison.labels.ndim}
+    for role in unfit:
+        viewer.layers.remove(existing.pop(role))
     for data, attributes, kind in layer_data:
         role = role_of(attributes)
         if role in existing and _has_columns_of_theirs(existing[role]):
@@ -71,7 +91,7 @@ def place(
             _origins.pop(existing.pop(role))
         if role in existing:
             _update(existing[role], data, attributes)
-        elif role in add:
+        elif role in add or role in unfit:
             layer = _create(data, attributes, kind)
             # Already now, because the dock hears of the new layer as it is added
             _origins[layer] = origin
@@ -105,6 +125,13 @@ def comparison_of(viewer: ViewerModel, before: Image, after: Image) -> Compariso
     """Return the comparison that the viewer shows for this pair, None if it shows none."""
     for layer in results_of(viewer, before, after).values():
         return _origins[layer].comparison
+    return None
+
+
+def frame_compared(viewer: ViewerModel, before: Image, after: Image) -> int | str | None:
+    """Return which frame of before the comparison that is shown is with, None for the same ones."""
+    for layer in results_of(viewer, before, after).values():
+        return _origins[layer].frame
     return None
 
 

@@ -13,11 +13,11 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..geometry import add_to_mask, describe_transforms, is_aligned, pixels_of, toggle_alignment
 from ..layers import explain_mismatch, layers_of
-from ..placing import ALWAYS, comparison_of, place, remove, results_of, role_of
+from ..placing import ALWAYS, comparison_of, frame_compared, place, remove, results_of, role_of
 from ..settings import Settings
 from .cutting import Cutter
 from .panel import Panel, breakable, scrolling
-from .pickers import LayerListener
+from .pickers import SHOWN, LayerListener
 from .running import Runs
 from .tour import RegionTour
 from .viewing import frame_of, go_to_frame
@@ -37,6 +37,9 @@ DRAWING = ("data", "labels_update", "paint", *PLACE)
 
 ROLES = (*ALWAYS, "evidence", "forgiven")
 
+# Of the result that is shown already
+KEPT = "kept"
+
 
 class ComparisonWidget(QWidget):
     """Compare two Image layers of a viewer and walk through what changed.
@@ -52,7 +55,6 @@ class ComparisonWidget(QWidget):
         self._viewer = napari_viewer
         self._pair: tuple[Image | None, Image | None] = None, None
         self._mask: dict[str, Layer] = {}
-        self._way = ""
         self._comparison: Comparison | None = None
         self._job: Job | None = None
         self._message = ""
@@ -205,7 +207,7 @@ class ComparisonWidget(QWidget):
         if replaced := job.replaced():
             self._say(f"'{replaced}' got other data while it was compared. Press Compare again.")
             return
-        self._place(result, job.before, job.after, add=ALWAYS)
+        self._place(result, job.before, job.after, add=ALWAYS, frame=job.frame)
         if self._pair == (job.before, job.after):
             self._show(result.comparison)
             self._follow_controls()
@@ -226,13 +228,22 @@ class ComparisonWidget(QWidget):
             self._refresh()
 
     def _place(
-        self, result: Result, before: Image, after: Image, *, roles: Container[str] = ROLES, add: Container[str] = ()
+        self,
+        result: Result,
+        before: Image,
+        after: Image,
+        *,
+        roles: Container[str] = ROLES,
+        add: Container[str] = (),
+        frame: int | str | None = KEPT,
     ) -> None:
         self.tour.unmark()
         self._placing = True
+        if frame is KEPT:
+            frame = frame_compared(self._viewer, before, after)
         try:
             layers = [layer_data for layer_data in result.layers if role_of(layer_data[1]) in roles]
-            place(self._viewer, result.comparison, before, after, layers, add=add)
+            place(self._viewer, result.comparison, before, after, layers, add=add, frame=frame)
         finally:
             self._placing = False
 
@@ -246,11 +257,9 @@ class ComparisonWidget(QWidget):
         pair, mask = (pickers.before, pickers.after), pickers.picked_mask
         if pair != self._pair:
             self._message = ""
-        elif pickers.way != self._way and self._comparison is not None:
-            self._message = "Other frames are to be compared now. Press Compare."
         elif mask != self._mask and self._comparison is not None:
             self._message = "Other pixels are to count now. Press Compare."
-        self._pair, self._mask, self._way = pair, mask, pickers.way
+        self._pair, self._mask = pair, mask
         for name, layers in ("data", pair), ("place", pair), ("mask", mask.values()):
             self._listeners[name].follow(layers)
         before, after = pair
@@ -263,7 +272,8 @@ class ComparisonWidget(QWidget):
         self._refresh()
 
     def _hear_of_data(self, event: Any) -> None:
-        """Say that the result is of other data than a layer has now."""
+        """Say that the result is of other data than a layer has now, which may have other axes."""
+        self.panel.pickers.refresh()
         if self._comparison is not None and self._job is None:
             self._message = f"'{event.source.name}' has other data now. Press Compare again."
         self._refresh()
@@ -274,6 +284,8 @@ class ComparisonWidget(QWidget):
         if self._comparison is None or not layers:
             return
         leading = self._comparison.labels.shape[:-2]
+        if self.panel.pickers.way == SHOWN:
+            self._refresh()
         frame = frame_of(self._viewer, next(iter(layers.values())))
         inside = all(0 <= place < length for place, length in zip(frame, leading, strict=True))
         self.panel.curve.show_current(int(np.ravel_multi_index(frame, leading)) if inside else -1)
@@ -326,6 +338,13 @@ class ComparisonWidget(QWidget):
         """Return that the result is of other settings than the form has now, "" if it is not."""
         if self._comparison is None or self._job is not None:
             return ""
+        before, after = self._pair
+        if before is not None and after is not None and self._find_results():
+            compared, picked = frame_compared(self._viewer, before, after), self.panel.pickers.frame
+            if compared != picked:
+                told: dict[Any, str] = {None: "the same frames", "previous": "the previous frames"}
+                words = told.get(compared, f"frame {compared}")
+                return f"The result is against {words} of '{before.name}'. Press Compare for what is picked now."
         shown = self._comparison.settings
         if all(getattr(shown, name) == value for name, value in self.panel.form.values.items()):
             return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 
@@ -12,6 +13,7 @@ from ..geometry import MASKS, array_of, real_layer
 from ..layers import Frame
 from ..placing import is_result
 from .controls import make_title
+from .viewing import frame_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -80,8 +82,7 @@ class LayerPickers(QWidget):
         if layer is None or way not in FRAMES:
             return None
         if way == SHOWN:
-            step = self._viewer.dims.current_step[self._viewer.dims.ndim - layer.ndim]
-            return min(int(step), len(array_of(layer)) - 1)
+            return int(np.clip(frame_of(self._viewer, layer)[0], 0, len(array_of(layer)) - 1))
         return "previous" if way == PREVIOUS else 0
 
     @property
@@ -210,7 +211,9 @@ class _LayerBox(QComboBox):
             self.clear()
             self.addItems([words + ("" if layer is None else layer.name) for words, layer in self._entries])
             unpicked = 0 if NOTHING in self._ways else -1
-            self.setCurrentIndex(self._entries.index((way, picked)) if (way, picked) in self._entries else unpicked)
+            # A layer that has no frames any more stays picked as it is
+            places = [self._entries.index(entry) for entry in ((way, picked), ("", picked)) if entry in self._entries]
+            self.setCurrentIndex(places[0] if places else unpicked)
 
     def describe(self) -> None:
         """Bring the tooltip up to date: it has long names, which a narrow dock cuts off, in full."""
