@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from napari_image_diff import Comparison, Settings, compare
-from napari_image_diff.frames import Shelf
+from napari_image_diff.frames import TAKEN, Shelf
 from napari_image_diff.threshold import otsu_level
 
 Array = NDArray[Any]
@@ -88,6 +88,10 @@ def test_the_table_says_the_frame() -> None:
     assert list(named.rethreshold(sensitivity=2).regions.columns[:4]) == ["label", "t", "z", "min_row"]
 
 
+def test_the_names_that_axes_cannot_have_are_those_of_the_columns() -> None:
+    assert {*compare(*make_pair((2, 3))[:2]).frames[0].regions, "index"} == TAKEN
+
+
 @pytest.mark.parametrize("axes", [("t",), ("t", "t"), ("t", "area"), ("index", "t")])
 def test_names_of_axes_must_fit(axes: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=r"^axes "):
@@ -144,6 +148,10 @@ def test_of_stacks_of_different_length_the_overlap_is_compared_on_request() -> N
     with pytest.raises(ValueError, match=r"^before has 6 frames and after has 5; .*size='overlap'.* one plane"):
         compare(before, after[:5])
     assert_same(compare(before, after[:5], size="overlap"), compare(before[:5], after[:5]))
+    equal = compare(before, before[:5], size="overlap")
+    assert equal.verdict == "no difference beyond noise"
+    assert equal.resolved["frames_not_shared"] == 1
+    assert equal.summary.endswith("1 frame in one image only")
     with pytest.raises(ValueError, match=r"^before has leading axes of 6 frames and after of 1 x 6"):
         compare(before, after[None], size="overlap")
 

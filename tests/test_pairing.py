@@ -404,3 +404,17 @@ def test_padding_writes_to_nothing_either() -> None:
     for size in ("overlap", "pad"):
         compare(before, after[:80, :100], size=size)
     assert (before.tobytes(), after.tobytes()) == raw
+
+
+def test_images_that_differ_only_where_nothing_shows_are_not_identical() -> None:
+    before = np.full((40, 50, 4), 200, np.uint8)
+    before[:10, :10, 3] = 0
+    after = before.copy()
+    after[:10, :10, 0] = 90
+    assert compare(before, after).verdict == "no difference beyond noise"
+    assert compare(before, before.copy()).verdict == "identical"
+
+
+def test_images_of_different_size_are_not_identical() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (40, 50), dtype=np.uint8)
+    assert compare(image, image[:30], size="overlap").verdict == "no difference beyond noise"

@@ -201,7 +201,8 @@ def test_frames_of_layers_in_the_console(images: Any) -> None:
     assert found.regions[["axis_0", "axis_1"]].drop_duplicates().values.tolist() == [[1, 1]]
     found = add_comparison(viewer, stack, stack, frame="previous")
     assert found.regions[["axis_0", "axis_1"]].drop_duplicates().values.tolist() == [[1, 1]]
-    assert not add_comparison(viewer, short, plane, frame=-1).changed
+    for frame in (-1, np.int64(2)):
+        assert not add_comparison(viewer, short, plane, frame=frame).changed
     assert [layer.ndim for layer in viewer.layers][-3:] == [2, 2, 2]
     found = add_comparison(viewer, short, plane, frame="previous")
     assert found.regions["z"].unique().tolist() == [0, 1, 2]
@@ -449,6 +450,7 @@ def test_a_mask_of_the_stack_counts_for_the_frame_taken_of_it(changed_everywhere
     labels = viewer.add_labels(mask)
     counts = [len(add_comparison(viewer, one, plane, frame=frame, ignore=labels).regions) for frame in range(3)]
     assert counts == [3, 2, 3]
+    assert len(add_comparison(viewer, one, plane, frame=1, ignore=mask).regions) == 2
 
 
 @pytest.mark.parametrize("frame", [True, 1.0, "first"])

@@ -67,7 +67,8 @@ class Comparison:
         ``alignment`` (outcome, reason, and the transform that was undone: in pixels and degrees, and as the matrix that
         takes (row, column, 1) of before to its place in after), ``intensity`` (gain and offset that were undone), with
         evidence ``noise`` (standard deviation of after - before, intensity) and ``edge_tolerance`` (pixels),
-        ``versions``. Of a stack also ``frames``, names and lengths of its leading axes; pixels are added up,
+        ``versions``. Of a stack also ``frames``, names and lengths of its leading axes, and ``frames_not_shared``
+        (frames that only one of the two has; they are not compared); pixels are added up,
         ``identical`` is what is so in all frames, and where frames may differ there is a list with a value for each.
     pair : Pair or None
         The two images as they were compared: gray planes and colours, read-only; shares memory with the inputs where it
@@ -163,6 +164,10 @@ class Comparison:
         if np.isfinite(self.score).any():
             worst = self.worst_frame if len(self.worst_frame) > 1 else self.worst_frame[0]
             parts.append(f"score {self.score[self.worst_frame]:.4f} and more, least in frame {worst}")
+        noise = [each for each in self.resolved["noise"] if each is not None]
+        if noise and self.verdict != "identical":
+            least, most = f"{min(noise):.3g}", f"{max(noise):.3g}"
+            parts.append(f"noise {least}" + (f" to {most}" if most != least else ""))
         outcomes = [frame.resolved["alignment"]["outcome"] for frame in self.frames]
         for outcome, text in (("aligned", "moved into place"), ("could not align", "could not be aligned")):
             if outcome in outcomes:
@@ -174,9 +179,11 @@ class Comparison:
         counts = {
             "explained by a local shift": len(self.forgiven),
             "pixels in one image only": self.resolved["pixels_not_shared"],
+            "frames in one image only": self.resolved.get("frames_not_shared", 0),
             "pixels not valid": self.resolved["pixels_not_valid"],
         }
-        return [f"{count:,} {text}" for text, count in counts.items() if count]
+        one = ((text.replace("s ", " ", 1) if count == 1 else text, count) for text, count in counts.items())
+        return [f"{count:,} {text}" for text, count in one if count]
 
     def _say_found(self) -> str:
         """Return how many regions there are and how much they cover, or which kind of nothing there is."""
@@ -348,6 +355,9 @@ def compare(
         "sizes": dict(zip(("before", "after"), stack.sides, strict=True)),
         "versions": dict(_versions()),
     }
+    if stack.leading:
+        whole["frames_not_shared"] = stack.not_shared
+    alike = stack.sides[0] == stack.sides[1] and not stack.not_shared
     measured = []
     for frame in range(stack.count):
         of_it, notes = pairing.settle(stack.pick_pair(pair, frame), stack.sides, shape, asked, step)
@@ -356,7 +366,7 @@ def compare(
             **whole,
             "pixels_not_valid": found.difference.size - int(found.histogram.sum()),
             **notes,
-            **_say_same(stack.pick_planes(frame), found),
+            **_say_same(stack.pick_planes(frame), found, alike),
             "offset": preparation.find_offset(of_it.before, of_it.after),
         }
         own = _Evidence()
@@ -543,13 +553,16 @@ def _make_boxes(boxes: NDArray[np.int64]) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(("min_row", "min_col", "max_row", "max_col"), boxes.T, strict=True)))
 
 
-def _say_same(images: tuple[Plane, Plane], found: sweeps.Map) -> dict[str, bool]:
-    """Return whether the images are identical, pixel by pixel, and whether only their luma is the same."""
+def _say_same(images: tuple[Plane, Plane], found: sweeps.Map, alike: bool) -> dict[str, bool]:
+    """Return whether the images are identical, pixel by pixel, and whether only their luma is the same.
+
+    Unless they are `alike` in shape, as they were given, they are not identical.
+    """
     if np.fmax.reduce(found.difference, axis=None) > 0:
         return {"identical": False, "same_luma": False}
     before, after = (image.data for image in images)
     floats = before.dtype.kind == after.dtype.kind == "f"
-    identical = np.array_equal(before, after, equal_nan=floats)
+    identical = alike and np.array_equal(before, after, equal_nan=floats)
     return {"identical": identical, "same_luma": images[0].channels != "gray"}
 
 

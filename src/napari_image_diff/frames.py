@@ -7,6 +7,7 @@ data range) is found by the sweeps that find it for a pair, and a frame is a ban
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TAKEN",
+    "Shelf",
     "Stack",
     "count_on",
     "fill_up",
@@ -58,7 +60,7 @@ TAKEN = {
 }
 
 # What was resolved once, for all frames.
-SHARED = ("data_range", "channels", "sizes", "versions", "threshold_rule")
+SHARED = ("data_range", "channels", "sizes", "versions", "threshold_rule", "frames_not_shared")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,11 +75,13 @@ class Stack:
     """Which of the two has one frame that is compared with every frame of the other."""
     sides: tuple[tuple[int, int], tuple[int, int]]
     """Rows and columns of a frame of either image as it was given."""
+    not_shared: int
+    """Number of frames that only one of the two has, which are not compared."""
 
     @property
     def count(self) -> int:
         """Number of frames."""
-        return int(np.prod(self.leading, dtype=np.int64))
+        return math.prod(self.leading)
 
     def pick(self, arrays: tuple[NDArray[Any], ...], frame: int) -> tuple[NDArray[Any], ...]:
         """Return the bands of two tall arrays that hold a frame."""
@@ -115,6 +119,8 @@ def make_stack(images: tuple[Plane, Plane], settings: Settings) -> Stack:
         if settings.size != "overlap" or len(shapes[0]) != len(shapes[1]):
             raise ValueError(_explain_lengths(*shapes))
         leading = tuple(min(both) for both in zip(*shapes, strict=True))
+    frames = [math.prod(shape) for shape in shapes]
+    not_shared = 0 if any(lone) else sum(frames) - 2 * math.prod(leading)
     sides = [sides_of(plane) for plane in images]
     shared = (min(side[0] for side in sides), min(side[1] for side in sides))
     tall = []
@@ -124,7 +130,7 @@ def make_stack(images: tuple[Plane, Plane], settings: Settings) -> Stack:
             part = (*part, slice(shared[0]), slice(shared[1]))
         data = plane.data[part]
         tall.append(Plane(data.reshape(-1, *data.shape[data.ndim - axes_of(plane) + 1 :]), plane.channels))
-    return Stack((tall[0], tall[1]), leading, lone, (sides[0], sides[1]))
+    return Stack((tall[0], tall[1]), leading, lone, (sides[0], sides[1]), not_shared)
 
 
 def _explain_lengths(one: tuple[int, ...], other: tuple[int, ...]) -> str:
@@ -189,7 +195,7 @@ class Shelf:
 
     def __init__(self, leading: tuple[int, ...]) -> None:
         self._leading = leading
-        self._count = int(np.prod(leading, dtype=np.int64))
+        self._count = math.prod(leading)
         self._arrays: dict[str, NDArray[Any]] = {}
         self._known: set[str] = set()
 

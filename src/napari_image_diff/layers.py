@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import numbers
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .geometry import array_of, lift_transforms, mask_of, plane_of, real_layer, transforms_of, transforms_of_plane
-from .placing import MARK, LayerData, place
+from .placing import MARK, Frame, LayerData, place
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -23,18 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BOXES_DRAWN",
-    "Frame",
     "add_comparison",
     "axes_of",
     "channels_of",
     "explain_mismatch",
     "layers_of",
-    "mask_of_frame",
+    "read_mask",
     "take_frame",
 ]
-
-Frame: TypeAlias = "int | Literal['previous'] | None"
-"""Which frame of *before* is compared with each frame of *after*; None: the same one."""
 
 # napari draws some 5,000 boxes a second: beyond these, the largest, adding the layer would keep the window waiting.
 BOXES_DRAWN = 2000
@@ -109,16 +105,16 @@ def add_comparison(
     from .comparison import compare
 
     before, after = real_layer(before), real_layer(after)
-    if not (
-        frame is None or frame == "previous" or (isinstance(frame, numbers.Integral) and not isinstance(frame, bool))
-    ):
+    if isinstance(frame, numbers.Integral) and not isinstance(frame, bool):
+        frame = int(frame)
+    elif frame not in (None, "previous"):
         raise ValueError(f"frame is {frame!r}; give the number of a frame, or 'previous'")
     settings = Settings.resolve(settings, **changes)
     mismatch = explain_mismatch(before, after, settings.size, frame)
     if mismatch:
         raise ValueError(mismatch)
     settings = dataclasses.replace(settings, channels=channels_of(before, after))
-    masks = {name: _read_mask(mask, before, frame) for name, mask in (("inside", inside), ("ignore", ignore))}
+    masks = {name: read_mask(mask, before, frame) for name, mask in (("inside", inside), ("ignore", ignore))}
     images = take_frame(array_of(before), before.ndim, frame), array_of(after)
     comparison = compare(*images, settings, axes=axes_of(before, after, frame), **masks)
     place(viewer, comparison, before, after, layers_of(comparison, before, after, more=True), frame=frame)
@@ -242,15 +238,12 @@ def axes_of(before: Any, after: Any, frame: Frame = None) -> tuple[str, ...]:
     return names if own and len(set(names)) == len(names) and not set(names) & TAKEN else ()
 
 
-def _read_mask(mask: Any, before: Image, frame: Frame) -> Any:
-    """Return a mask of pixels of what is taken of `before`, which may have been given as a layer."""
-    return mask_of_frame(real_layer(mask), before, frame) if hasattr(mask, "data_to_world") else mask
-
-
-def mask_of_frame(layer: Any, before: Image, frame: Frame) -> NDArray[np.bool_]:
-    """Return which pixels a layer covers of what `take_frame` takes of `before`."""
-    mask = mask_of(layer, before)
-    return mask if mask.ndim == 2 else np.asarray(take_frame(mask, before.ndim, frame))
+def read_mask(mask: Any, before: Image, frame: Frame) -> Any:
+    """Return a mask, a layer or an array on the grid of `before`, for what `take_frame` takes of `before`."""
+    if mask is None:
+        return None
+    pixels = mask_of(real_layer(mask), before) if hasattr(mask, "data_to_world") else np.asarray(mask)
+    return pixels if pixels.ndim == 2 else take_frame(pixels, before.ndim, frame)
 
 
 def _boxed(regions: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -60,11 +59,10 @@ def make_pair(
         # What counts of the one frame is not the same for all
         stack = fill_up(stack)
     valid = read_valid(stack, inside, ignore)
-    if transparent:
-        stack = _forget_transparent(stack)
-    pair = make_gray(stack.planes, valid, settings, step)
-    if any(plane.channels != "gray" for plane in stack.planes):
-        pair = pair._replace(colours=make_colours(stack.planes, pair.data_range, settings.alpha))
+    planes = _forget_transparent(stack) if transparent else stack.planes
+    pair = make_gray(planes, valid, settings, step)
+    if any(plane.channels != "gray" for plane in planes):
+        pair = pair._replace(colours=make_colours(planes, pair.data_range, settings.alpha))
     return stack, pair
 
 
@@ -100,7 +98,7 @@ def settle(
     return Found(pair, notes)
 
 
-def _forget_transparent(stack: Stack) -> Stack:
+def _forget_transparent(stack: Stack) -> tuple[Plane, Plane]:
     """Return the images with the colour set to 0 where either is fully transparent."""
     rows, columns = (min(sides) for sides in zip(*stack.sides, strict=True))
     copies = tuple(plane.data.copy() for plane in stack.planes)
@@ -113,7 +111,7 @@ def _forget_transparent(stack: Stack) -> Stack:
         for band in bands:
             (band if band.ndim == 2 else band[..., :3])[clear] = 0
     one, other = (Plane(data, plane.channels) for data, plane in zip(copies, stack.planes, strict=True))
-    return dataclasses.replace(stack, planes=(one, other))
+    return one, other
 
 
 def _place(pair: Pair, matrix: NDArray[np.float64], shape: tuple[int, int], step: tiles.Step) -> Pair:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import weakref
 from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALWAYS",
     "MARK",
+    "Frame",
     "LayerData",
     "comparison_of",
     "frame_compared",
@@ -37,6 +38,9 @@ __all__ = [
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 """napari's LayerData tuple: data, attributes, type of layer."""
+
+Frame: TypeAlias = "int | Literal['previous'] | None"
+"""Which frame of *before* is compared with each frame of *after*; None: the same one."""
 
 MARK = "napari-image-diff"
 
@@ -51,7 +55,7 @@ class _Origin:
     before: weakref.ref[Image]
     after: weakref.ref[Image]
     comparison: Comparison
-    frame: int | str | None
+    frame: Frame
     """Which frame of before was compared with all of after, None for the same ones."""
 
 
@@ -66,7 +70,7 @@ def place(
     layer_data: Sequence[LayerData],
     *,
     add: Container[str] = ALWAYS,
-    frame: int | str | None = None,
+    frame: Frame = None,
 ) -> None:
     """Show `layer_data`, some of the layers of `comparison`, in the viewer.
 
@@ -128,7 +132,7 @@ def comparison_of(viewer: ViewerModel, before: Image, after: Image) -> Compariso
     return None
 
 
-def frame_compared(viewer: ViewerModel, before: Image, after: Image) -> int | str | None:
+def frame_compared(viewer: ViewerModel, before: Image, after: Image) -> Frame:
     """Return which frame of before the comparison that is shown is with, None for the same ones."""
     for layer in results_of(viewer, before, after).values():
         return _origins[layer].frame

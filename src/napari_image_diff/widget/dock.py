@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..geometry import add_to_mask, describe_transforms, is_aligned, pixels_of, toggle_alignment
 from ..layers import explain_mismatch, layers_of
-from ..placing import ALWAYS, comparison_of, frame_compared, place, remove, results_of, role_of
+from ..placing import ALWAYS, Frame, comparison_of, frame_compared, place, remove, results_of, role_of
 from ..settings import Settings
 from .cutting import Cutter
 from .panel import Panel, breakable, scrolling
@@ -36,9 +36,6 @@ PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")
 DRAWING = ("data", "labels_update", "paint", *PLACE)
 
 ROLES = (*ALWAYS, "evidence", "forgiven")
-
-# Of the result that is shown already
-KEPT = "kept"
 
 
 class ComparisonWidget(QWidget):
@@ -137,7 +134,8 @@ class ComparisonWidget(QWidget):
             return
         if wanted:
             result = Result(self._comparison, layers_of(self._comparison, before, after, more=True))
-            self._place(result, before, after, roles=[role], add=[role])
+            frame = frame_compared(self._viewer, before, after)
+            self._place(result, before, after, frame=frame, roles=[role], add=[role])
         else:
             remove(self._viewer, before, after, role)
         self._refresh()
@@ -223,7 +221,8 @@ class ComparisonWidget(QWidget):
         before, after = self._pair
         if before is not None and after is not None:
             dragging = self.panel.controls.dragging
-            self._place(result, before, after, roles=["filled mask"] if dragging else ROLES)
+            frame = frame_compared(self._viewer, before, after)
+            self._place(result, before, after, frame=frame, roles=["filled mask"] if dragging else ROLES)
             self._show(result.comparison)
             self._refresh()
 
@@ -233,14 +232,12 @@ class ComparisonWidget(QWidget):
         before: Image,
         after: Image,
         *,
+        frame: Frame,
         roles: Container[str] = ROLES,
         add: Container[str] = (),
-        frame: int | str | None = KEPT,
     ) -> None:
         self.tour.unmark()
         self._placing = True
-        if frame is KEPT:
-            frame = frame_compared(self._viewer, before, after)
         try:
             layers = [layer_data for layer_data in result.layers if role_of(layer_data[1]) in roles]
             place(self._viewer, result.comparison, before, after, layers, add=add, frame=frame)

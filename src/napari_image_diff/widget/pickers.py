@@ -10,8 +10,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 
 from ..geometry import MASKS, array_of, real_layer
-from ..layers import Frame
-from ..placing import is_result
+from ..placing import Frame, is_result
 from .controls import make_title
 from .viewing import frame_of
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import array_of
-from ..layers import BOXES_DRAWN, Frame, axes_of, channels_of, layers_of, mask_of_frame, take_frame
-from ..placing import LayerData
+from ..layers import BOXES_DRAWN, axes_of, channels_of, layers_of, read_mask, take_frame
+from ..placing import Frame, LayerData
 from ..settings import Settings
 from .running import Progress
 
@@ -43,7 +43,7 @@ class Job(NamedTuple):
     def of(cls, before: Image, after: Image, mask: Mapping[str, Any], settings: Settings, frame: Frame) -> Job:
         """Return the job for two layers, and for what counts of them, as they are now."""
         settings = Settings.resolve(settings, channels=channels_of(before, after))
-        drawn = {name: mask_of_frame(layer, before, frame) for name, layer in mask.items()}
+        drawn = {name: read_mask(layer, before, frame) for name, layer in mask.items()}
         return cls(before, after, (array_of(before), array_of(after)), drawn, settings, frame)
 
     def run(self, progress: Progress) -> Result:
