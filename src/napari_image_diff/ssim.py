@@ -39,6 +39,9 @@ ROWS_AT_ONCE = 4
 _compile = njit(nogil=True, error_model="numpy", cache=True)
 
 
+Box = tuple[int, int, int, int]
+
+
 class Window(NamedTuple):
     """The weights of SSIM's window and the constants that go with them."""
 
@@ -85,6 +88,7 @@ def measure_tile(
     bottom: int,
     window: Window,
     center: float = 0.0,
+    counted: Box | None = None,
 ) -> TileScore:
     """Write 1 - SSIM of the rows `top` to `bottom` (half-open) into `difference` and return their score.
 
@@ -101,11 +105,14 @@ def measure_tile(
         No larger than the image.
     center : float
         Subtracted from float images before squaring, against cancellation; any value near the middle of the data.
+    counted : (top, left, bottom, right), optional
+        Pixels outside this box, half-open, do not count for the score. By default those less than half a window away
+        from the image's border do not; of a part of an image, these are not all, and it may have a rim to look at.
 
     Returns
     -------
     TileScore
-        Over the tile's pixels that are half a window away from the image's border.
+        Over the tile's pixels that count.
 
     Notes
     -----
@@ -120,19 +127,20 @@ def measure_tile(
     scikit-image's ``mode="reflect"`` does.
     """
     size, taps, c1, c2, ddof = window
-    width = before.shape[1]
+    height, width = before.shape
+    box = counted or (size // 2, size // 2, height - size // 2, width - size // 2)
     if before.dtype.kind == "u" and not taps.size:
         strip = min(STRIP, width)
         columns = np.empty(4 * (strip + size - 1), _exact_dtype(before.dtype, size))
-        total = int(_measure_integers(before, after, difference, top, bottom, columns, strip, size, c1, c2, ddof))
+        total = int(_measure_integers(before, after, difference, top, bottom, box, columns, strip, size, c1, c2, ddof))
         dropped = 0
     else:
-        found = _measure_floats_of(before, after, difference, top, bottom, window, center, masked=False)
+        found = _measure_floats_of(before, after, difference, top, bottom, box, window, center, masked=False)
         if math.isnan(found[0]):
-            found = _measure_floats_of(before, after, difference, top, bottom, window, center, masked=True)
+            found = _measure_floats_of(before, after, difference, top, bottom, box, window, center, masked=True)
         total, dropped = int(found[0]), found[1]
-    rows = min(bottom, before.shape[0] - size // 2) - max(top, size // 2)
-    return TileScore(total, max(rows, 0) * (width - size + 1) - dropped)
+    rows = min(bottom, box[2]) - max(top, box[0])
+    return TileScore(total, max(rows, 0) * max(box[3] - box[1], 0) - dropped)
 
 
 def _measure_floats_of(
@@ -141,6 +149,7 @@ def _measure_floats_of(
     difference: NDArray[np.float32],
     top: int,
     bottom: int,
+    counted: Box,
     window: Window,
     center: float,
     masked: bool,
@@ -153,8 +162,9 @@ def _measure_floats_of(
     levels = 1 if taps.size or size == 7 else size.bit_length() - 1
     ring = np.zeros((levels * (size + ROWS_AT_ONCE - 1), (5 if masked else 4) * pitch))
     found: tuple[float, int] = _measure_floats(
-        before, after, difference, top, bottom, ring, strip, pitch, taps, size, c1, c2, ddof, float(center), masked
-    )
+        before, after, difference, top, bottom, counted, ring, strip, pitch, taps, size, c1, c2, ddof, float(center),
+        masked,
+    )  # fmt: skip
     return found
 
 
@@ -168,7 +178,7 @@ def _exact_dtype(dtype: np.dtype[Any], size: int) -> type[np.number[Any]]:
 
 @_compile
 def _measure_integers(  # type: ignore[no-untyped-def]
-    before, after, difference, top, bottom, columns, strip, size, c1, c2, ddof
+    before, after, difference, top, bottom, counted, columns, strip, size, c1, c2, ddof
 ):
     """Measure a tile of integers: running sums down the columns, then window sums along the row."""
     height, width = before.shape
@@ -215,7 +225,7 @@ def _measure_integers(  # type: ignore[no-untyped-def]
                     column_q[j] += (x * x + y * y) - (u * u + v * v)
                     column_p[j] += x * y - u * v
             _mirror_ends(columns, pitch, left - radius, right - left + 2 * radius, width)
-            scores = score if radius <= row < height - radius else unused
+            scores = score if counted[0] <= row < counted[2] else unused
             target = difference[row, left:right]
             # Eight numbers of 32 bits fit a register: there more passes with less to read are faster
             if size == 7 and columns.itemsize == 8:
@@ -223,13 +233,13 @@ def _measure_integers(  # type: ignore[no-untyped-def]
             else:
                 _add_windows(columns, windows, size, part)
                 _finish_integers(windows, pitch, False, target, scores, weight, c1, c2, ddof)
-        total += _interior_total(score, left, right, radius, width)
+        total += _total_of(score, left, right, counted)
     return total
 
 
 @_compile
 def _measure_floats(  # type: ignore[no-untyped-def]
-    before, after, difference, top, bottom, ring, strip, pitch, taps, size, c1, c2, ddof, center, masked
+    before, after, difference, top, bottom, counted, ring, strip, pitch, taps, size, c1, c2, ddof, center, masked
 ):
     """Measure a tile of floats: every window is added in the same order, down the columns, then along the row.
 
@@ -272,8 +282,8 @@ def _measure_floats(  # type: ignore[no-untyped-def]
                 _weigh_rows(ring, slots, row, taps, column)
             _mirror_ends(column, pitch, left - radius, right - left + 2 * radius, width)
             target = difference[row, left:right]
-            counted = radius <= row < height - radius
-            scores = score if counted else unused
+            in_counted = counted[0] <= row < counted[2]
+            scores = score if in_counted else unused
             if size == 7 and taps.size == 0 and not masked:
                 _finish_floats(column, pitch, True, target, scores, weight, c1, c2, ddof, center)
                 continue
@@ -284,14 +294,14 @@ def _measure_floats(  # type: ignore[no-untyped-def]
             if masked:
                 x_row, y_row = before[row, left:right], after[row, left:right]
                 _finish_masked(windows, pitch, target, scores, x_row, y_row, weight, c1, c2, ddof, center)
-                if counted:
-                    for j in range(max(left, radius), min(right, width - radius)):
+                if in_counted:
+                    for j in range(max(left, counted[1]), min(right, counted[3])):
                         dropped += math.isnan(difference[row, j])
             else:
                 _finish_floats(windows, pitch, False, target, scores, weight, c1, c2, ddof, center)
         if _has_nan(score) or _has_nan(unused):
             return np.nan, 0
-        total += _interior_total(score, left, right, radius, width)
+        total += _total_of(score, left, right, counted)
     return total, dropped
 
 
@@ -549,9 +559,9 @@ def _has_nan(values):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _interior_total(score, left, right, radius, width):  # type: ignore[no-untyped-def]
-    """Return the sum of `score` over the columns that are half a window away from the image's border."""
+def _total_of(score, left, right, counted):  # type: ignore[no-untyped-def]
+    """Return the sum of `score`, which begins at column `left`, over the columns that count."""
     total = 0.0
-    for column in range(max(left, radius), min(right, width - radius)):
+    for column in range(max(left, counted[1]), min(right, counted[3])):
         total += score[column - left]
     return total
