@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Light", "fit_light", "undo_light"]
+__all__ = ["Light", "fit_light", "is_clipped_at_ends", "undo_light"]
 
 # Pixels that are looked at, at most.
 SAMPLES = 2**18
@@ -80,7 +80,7 @@ def _sample(
     step = max(1, math.ceil((before.size / SAMPLES) ** 0.5))
     found = [plane[::step, ::step].astype(np.float64).ravel() for plane in (before, after)]
     counts = np.isfinite(found[0]) & np.isfinite(found[1])
-    if all(_is_clipped_at_ends(plane, data_range) for plane in (before, after)):
+    if all(is_clipped_at_ends(plane, data_range) for plane in (before, after)):
         for values in found:
             counts &= (values > 0) & (values < data_range)
     if not counts.any():  # a black image may still have become gray
@@ -88,7 +88,7 @@ def _sample(
     return found[0][counts], found[1][counts]
 
 
-def _is_clipped_at_ends(plane: NDArray[Any], data_range: float) -> bool:
+def is_clipped_at_ends(plane: NDArray[Any], data_range: float) -> bool:
     """Return whether values lie between 0 and the data range, so that what is there may have been beyond."""
     finite = plane[np.isfinite(plane)]
     return bool(finite.size and finite.min() >= 0 and finite.max() <= data_range)
@@ -104,16 +104,19 @@ def _fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, fl
     return slope, float(middle_y - slope * middle_x)
 
 
-def undo_light(before: NDArray[Any], after: NDArray[Any], light: Light, data_range: float) -> NDArray[Any]:
+def undo_light(
+    before: NDArray[Any], after: NDArray[Any], light: Light, data_range: float, clipped: bool | None = None
+) -> NDArray[Any]:
     """Return `after`, of any shape, with gain and offset undone: float32, or float64 for wide types.
 
     Where `after` is clipped at an end of its range, 0 or `data_range`, and `before` is where such pixels come from, it
-    is given the value of `before`: what was lost there cannot be held against it.
+    is given the value of `before`: what was lost there cannot be held against it. `clipped` says whether the image
+    may be, where `after` is a part of it.
     """
     kind = np.result_type(after.dtype, np.float32)
     found: NDArray[Any] = ((after.astype(np.float64) - light.offset) / light.gain).astype(kind)
-    if not _is_clipped_at_ends(after, data_range):
+    if not (is_clipped_at_ends(after, data_range) if clipped is None else clipped):
         return found
-    clipped = ((after >= data_range) & (found <= before)) | ((after <= 0) & (found >= before))
-    np.copyto(found, before, where=clipped, casting="same_kind")
+    lost = ((after >= data_range) & (found <= before)) | ((after <= 0) & (found >= before))
+    np.copyto(found, before, where=lost, casting="same_kind")
     return found

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import alignment, intensity, preparation, resampling, tiles
+from . import alignment, intensity, resampling, tiles
 from .frames import Stack, fill_up, read_valid
-from .planes import make_colours, make_gray, read_only
+from .planes import is_transparent, make_colours, make_gray, read_only
 from .preparation import Pair, Plane
 from .settings import Settings
 
@@ -62,7 +62,8 @@ def make_pair(
     planes = _forget_transparent(stack) if transparent else stack.planes
     pair = make_gray(planes, valid, settings, step)
     if any(plane.channels != "gray" for plane in planes):
-        pair = pair._replace(colours=make_colours(planes, pair.data_range, settings.alpha))
+        with_alpha = settings.alpha == "compare" and any(is_transparent(plane) for plane in planes)
+        pair = pair._replace(colours=make_colours(planes, pair.data_range, with_alpha))
     return stack, pair
 
 
@@ -161,9 +162,8 @@ def _match(pair: Pair, light: intensity.Light) -> Pair:
 
 def _with_planes(pair: Pair, before: NDArray[Any], after: NDArray[Any], *colours: NDArray[Any]) -> Pair:
     """Return a pair of other planes, floats, with the data range of `pair`."""
-    center = preparation.find_center(before, after, pair.data_range)
     before, after, *colours_read = (read_only(plane) for plane in (before, after, *colours))
-    return Pair(before, after, pair.data_range, center, pair.quantum, tuple(colours_read))
+    return pair._replace(before=before, after=after, colours=tuple(colours_read))
 
 
 def find_alone(sizes: Mapping[str, tuple[int, int]]) -> dict[str, list[tuple[slice, slice]]]:

@@ -11,7 +11,18 @@ from . import preparation, ssim, tiles
 from .preparation import Pair, Plane
 from .settings import Settings
 
-__all__ = ["axes_of", "make_colours", "make_gray", "make_window", "read_only", "read_planes", "sides_of"]
+__all__ = [
+    "axes_of",
+    "is_transparent",
+    "make_colours",
+    "make_gray",
+    "make_window",
+    "read_only",
+    "read_planes",
+    "sides_of",
+    "usable_as_it_is",
+    "with_nan",
+]
 
 
 def read_planes(
@@ -92,19 +103,16 @@ def make_gray(
         extents.append(extent)
     data_range = settings.data_range
     if resolve:
-        if dtypes[0] != dtypes[1]:
-            preparation.check_scales(*dtypes, extents)
-        whole = preparation.merge_extents(extents)
-        scale = preparation.full_scale(dtypes[0] if dtypes[0] == dtypes[1] else common, whole)
-        data_range = scale if scale is not None else _span(ready, whole.finite, step)
+        scale = preparation.find_scale(dtypes, extents)
+        data_range = scale if scale is not None else _span(ready, sum(each.finite for each in extents), step)
     preparation.check_values(data_range, extents if measure else [])
     if valid is not None:
-        ready[0] = _with_nan(ready[0], valid[0])
+        ready[0] = with_nan(ready[0], valid[0])
         ready[1] = ready[1].astype(ready[0].dtype)
     before, after = (read_only(plane) for plane in ready)
-    needs_center = before.dtype.kind == "f" or settings.window == "gaussian"
-    center = preparation.find_center(before, after, data_range) if needs_center else 0.0
-    return Pair(before, after, data_range, center, preparation.find_quantum(before, after))
+    grids = preparation.sample_grid(before), preparation.sample_grid(after)
+    center = preparation.find_center(*grids, data_range)
+    return Pair(before, after, data_range, center, preparation.find_quantum(*grids))
 
 
 def _make_luma(
@@ -116,7 +124,7 @@ def _make_luma(
     step: tiles.Step,
 ) -> tuple[NDArray[Any], preparation.Extent]:
     """Return one image as gray, and the extent of its valid pixels (of nothing, unless `measure`)."""
-    usable = _usable_as_it_is(plane, dtype)
+    usable = usable_as_it_is(plane, dtype)
     shape = plane.data.shape[:2]
     luma = usable if usable is not None else np.empty(shape, dtype)
     counted = luma
@@ -146,14 +154,14 @@ def _make_luma(
     return luma, preparation.merge_extents(extents) if extents else preparation.Extent(0.0, 0.0, 0, ())
 
 
-def _with_nan(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
+def with_nan(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
     """Return a copy as floats with NaN where a pixel is not valid."""
     copy: NDArray[Any] = plane.astype(np.result_type(plane.dtype, np.float32))
     copy[~valid] = np.nan
     return copy
 
 
-def _usable_as_it_is(plane: Plane, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+def usable_as_it_is(plane: Plane, dtype: np.dtype[Any]) -> NDArray[Any] | None:
     """Return the image itself where the kernels can read it without a copy."""
     data = plane.data.view(np.uint8) if plane.data.dtype == np.bool_ else plane.data
     usable = plane.channels == "gray" and data.dtype == dtype and data.flags.c_contiguous and data.flags.aligned
@@ -167,43 +175,32 @@ def read_only(plane: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
-def _span(planes: list[NDArray[Any]], count: int, step: tiles.Step) -> float:
+def _span(planes: list[NDArray[Any]], pixels: int, step: tiles.Step) -> float:
     """Return the span of the two images between the percentiles 0.1 and 99.9, 1 if that is 0.
 
     The value of a rank is found from its leading bits to its last, by histograms that add up over tiles.
     """
-    ranks = [int(preparation.LOW_SHARE * (count - 1)), -int(-preparation.HIGH_SHARE * (count - 1) // 1)]
-    keys = [0, 0]
     bits = [preparation.order_keys(plane) for plane in planes]
     work = [(plane, rows) for plane in bits for rows in tiles.cut_rows(plane.shape)]
-    for shift in range(planes[0].dtype.itemsize * 8 - preparation.KEY_BITS, -1, -preparation.KEY_BITS):
-        prefixes = np.array(keys, np.uint64)
 
-        def count_tile(
-            item: tuple[NDArray[Any], tiles.Rows], shift: int = shift, prefixes: NDArray[Any] = prefixes
-        ) -> NDArray[np.int64]:
+    def count(shift: int, prefixes: NDArray[Any]) -> NDArray[np.int64]:
+        def count_tile(item: tuple[NDArray[Any], tiles.Rows]) -> NDArray[np.int64]:
             counts: NDArray[np.int64] = preparation.count_keys(item[0], *item[1], shift, prefixes)
             return counts
 
-        counts = np.sum(tiles.map_tiles(count_tile, work, tiles.uncounted(step)), axis=0)
-        for k in range(2):
-            upto = np.cumsum(counts[k])
-            digit = int(np.searchsorted(upto, ranks[k], side="right"))
-            ranks[k] -= int(upto[digit - 1]) if digit else 0
-            keys[k] = (keys[k] << preparation.KEY_BITS) | digit
-    low, high = (preparation.value_of_key(key, planes[0].dtype) for key in keys)
-    return high - low if high > low else 1.0
+        return np.asarray(np.sum(tiles.map_tiles(count_tile, work, tiles.uncounted(step)), axis=0))
+
+    return preparation.find_span(count, pixels, planes[0].dtype)
 
 
 def make_colours(
-    planes: tuple[Plane, Plane], data_range: float, alpha: str
+    planes: tuple[Plane, Plane], data_range: float, with_alpha: bool
 ) -> tuple[NDArray[Any], NDArray[Any]] | tuple[()]:
-    """Return both images in colour, of one dtype and number of channels: (H, W, 3), or 4 where alpha is compared.
+    """Return both images in colour, of one dtype and number of channels: (H, W, 3), or 4 `with_alpha`.
 
     A gray image has three equal channels; where alpha is missing it is opaque. Alpha is brought to the data range.
     """
     dtype = preparation.common_dtype(planes[0].data.dtype, planes[1].data.dtype)
-    with_alpha = alpha == "compare" and any(_is_transparent(plane) for plane in planes)
     found = []
     for plane in planes:
         data = plane.data[..., None] if plane.channels == "gray" else plane.data
@@ -221,8 +218,8 @@ def make_colours(
     return found[0], found[1]
 
 
-def _is_transparent(plane: Plane) -> bool:
-    """Return whether any pixel is less than opaque."""
+def is_transparent(plane: Plane) -> bool:
+    """Return whether any pixel of an image is less than opaque."""
     if plane.channels != "RGBA":
         return False
     alpha = plane.data[..., 3]

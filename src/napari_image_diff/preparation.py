@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -21,11 +22,16 @@ __all__ = [
     "find_center",
     "find_offset",
     "find_quantum",
+    "find_scale",
+    "find_span",
     "full_scale",
+    "grid_steps",
     "measure_extent",
     "merge_extents",
     "order_keys",
+    "plane_dtype",
     "read_plane",
+    "sample_grid",
     "value_of_key",
     "write_luma",
 ]
@@ -284,13 +290,67 @@ def check_values(data_range: float, extents: list[Extent]) -> None:
         )
 
 
-def find_center(before: NDArray[Any], after: NDArray[Any], data_range: float) -> float:
-    """Return the median of a grid of pixels, rounded to a power of two not above `data_range`.
+def find_scale(dtypes: tuple[np.dtype[Any], np.dtype[Any]], extents: list[Extent]) -> float | None:
+    """Return the data range of two images of these types and extents, None where ranks are needed (`find_span`).
+
+    Raises
+    ------
+    ValueError
+        If they are plainly not on one scale.
+    """
+    one, other = dtypes
+    if one != other:
+        check_scales(one, other, extents)
+    return full_scale(one if one == other else common_dtype(one, other), merge_extents(extents))
+
+
+def find_span(
+    count: Callable[[int, NDArray[np.uint64]], NDArray[np.int64]], pixels: int, dtype: np.dtype[Any]
+) -> float:
+    """Return the span of two images between the percentiles 0.1 and 99.9, 1 if that is 0.
+
+    The value of a rank is found from its leading bits to its last, by histograms.
+
+    Parameters
+    ----------
+    count : callable
+        ``count(shift, prefixes)`` is what `count_keys` returns, of all pixels of both images.
+    pixels : int
+        Number of those that are finite.
+    dtype : dtype
+        float32 or float64.
+    """
+    ranks = [int(LOW_SHARE * (pixels - 1)), -int(-HIGH_SHARE * (pixels - 1) // 1)]
+    keys = [0, 0]
+    for shift in range(dtype.itemsize * 8 - KEY_BITS, -1, -KEY_BITS):
+        counts = count(shift, np.array(keys, np.uint64))
+        for k in range(2):
+            upto = np.cumsum(counts[k])
+            digit = int(np.searchsorted(upto, ranks[k], side="right"))
+            ranks[k] -= int(upto[digit - 1]) if digit else 0
+            keys[k] = (keys[k] << KEY_BITS) | digit
+    low, high = (value_of_key(key, dtype) for key in keys)
+    return high - low if high > low else 1.0
+
+
+def grid_steps(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the steps of `sample_grid` down and across."""
+    return max(1, shape[0] // 64), max(1, shape[1] // 64)
+
+
+def sample_grid(plane: NDArray[Any]) -> NDArray[np.float64]:
+    """Return some thousands of pixels spread over a plane."""
+    down, across = grid_steps(plane.shape)
+    return plane[::down, ::across].astype(np.float64)
+
+
+def find_center(before: NDArray[np.float64], after: NDArray[np.float64], data_range: float) -> float:
+    """Return the median of two grids of pixels, rounded to a power of two not above `data_range`.
 
     It is subtracted before squares are summed. As a multiple of that power it leaves whole numbers whole, so that
     the sums of whole numbers stay exact.
     """
-    values = np.concatenate([_sample_grid(plane).ravel() for plane in (before, after)])
+    values = np.concatenate([before.ravel(), after.ravel()])
     values = values[np.isfinite(values)]
     if not values.size:
         return 0.0
@@ -298,23 +358,16 @@ def find_center(before: NDArray[Any], after: NDArray[Any], data_range: float) ->
     return float(grain * np.round(np.median(values) / grain))
 
 
-def find_quantum(before: NDArray[Any], after: NDArray[Any]) -> float:
-    """Return 1 if the pixels of a grid are whole numbers (or not finite), else 0."""
-    grids = (_sample_grid(plane) for plane in (before, after))
+def find_quantum(*grids: NDArray[np.float64]) -> float:
+    """Return 1 if the pixels of the grids are whole numbers (or not finite), else 0."""
     return float(all(np.array_equal(grid, np.rint(grid), equal_nan=True) for grid in grids))
 
 
-def find_offset(before: NDArray[Any], after: NDArray[Any]) -> float:
-    """Return the median of after - before on a grid of pixels; 0 if none is finite in both."""
-    one, other = (np.where(np.isfinite(grid), grid, np.nan) for grid in map(_sample_grid, (before, after)))
+def find_offset(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
+    """Return the median of after - before on two grids of pixels; 0 if none is finite in both."""
+    one, other = (np.where(np.isfinite(grid), grid, np.nan) for grid in (before, after))
     change = (other - one)[~np.isnan(other - one)]
     return float(np.median(change)) if change.size else 0.0
-
-
-def _sample_grid(plane: NDArray[Any]) -> NDArray[np.float64]:
-    """Return some thousands of pixels spread over a plane."""
-    steps = [max(1, size // 64) for size in plane.shape]
-    return plane[:: steps[0], :: steps[1]].astype(np.float64)
 
 
 def order_keys(plane: NDArray[Any]) -> NDArray[Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["resample_tile"]
+__all__ = ["Origins", "resample_tile"]
 
 # Taps of the Lanczos interpolation, and steps to a pixel in its table.
 TAPS = 6
@@ -20,8 +20,21 @@ STEPS = 4096
 _compile = njit(nogil=True, error_model="numpy", cache=True)
 
 
+class Origins(NamedTuple):
+    """Where parts of images lie in the whole: the first pixel of the target, of the source, and the source's shape."""
+
+    target: tuple[int, int]
+    source: tuple[int, int]
+    shape: tuple[int, int]
+
+
 def resample_tile(
-    plane: NDArray[Any], matrix: NDArray[np.float64], top: int, bottom: int, target: NDArray[Any]
+    plane: NDArray[Any],
+    matrix: NDArray[np.float64],
+    top: int,
+    bottom: int,
+    target: NDArray[Any],
+    origins: Origins | None = None,
 ) -> None:
     """Write the rows `top` to `bottom` (half-open) of `target`: what `plane` shows there by `matrix`.
 
@@ -36,6 +49,9 @@ def resample_tile(
     target : (h, w) float32 or float64
         NaN where `plane` does not reach (half a pixel beyond its outermost pixel centres, there with its edge pixels
         repeated) and where one of the pixels used is not finite.
+    origins : Origins, optional
+        Where `plane` and `target` are parts of images. The matrix is that of the whole, and `plane` has all that is
+        needed: 3 pixels around each place, as far as the whole has them.
 
     Notes
     -----
@@ -44,14 +60,16 @@ def resample_tile(
     leaves. An axis on which the shift is whole is copied. Each pixel is computed from its own place alone, so that
     tiles do not matter.
     """
+    place = origins or Origins((0, 0), (0, 0), (plane.shape[0], plane.shape[1]))
+    where = np.array([*place.target, *place.source, *place.shape])
     if np.array_equal(matrix[:2, :2], np.eye(2)):
         down, right = float(matrix[0, 2]), float(matrix[1, 2])
-        taps = [
+        down_taps, right_taps = (
             np.ones(1) if shift == math.floor(shift) else _weigh(shift - math.floor(shift)) for shift in (down, right)
-        ]
-        _shift(plane, target, top, bottom, down, right, *taps)
+        )
+        _shift(plane, target, top, bottom, down, right, down_taps, right_taps, where)
     else:
-        _warp(plane, target, top, bottom, np.ascontiguousarray(matrix, np.float64), _table())
+        _warp(plane, target, top, bottom, np.ascontiguousarray(matrix, np.float64), _table(), where)
 
 
 def _weigh(fraction: float) -> NDArray[np.float64]:
@@ -67,14 +85,16 @@ def _table() -> NDArray[np.float64]:
 
 
 @_compile
-def _shift(plane, target, top, bottom, row_shift, col_shift, row_taps, col_taps):  # type: ignore[no-untyped-def]
+def _shift(  # type: ignore[no-untyped-def]
+    plane, target, top, bottom, row_shift, col_shift, row_taps, col_taps, where
+):
     """Resample by a translation: down the columns into a line, then along it. One tap copies."""
     height, width = plane.shape
     columns = target.shape[1]
-    first_row = math.floor(row_shift) - (row_taps.size - 1) // 2
-    left = min(max(math.ceil(-0.5 - col_shift), 0), columns)
-    right = max(min(math.floor(width - 0.5 - col_shift) + 1, columns), left)
-    first_col = left + math.floor(col_shift) - (col_taps.size - 1) // 2
+    first_row = where[0] - where[2] + math.floor(row_shift) - (row_taps.size - 1) // 2
+    left = min(max(math.ceil(-0.5 - col_shift) - where[1], 0), columns)
+    right = max(min(math.floor(where[5] - 0.5 - col_shift) + 1 - where[1], columns), left)
+    first_col = where[1] - where[3] + left + math.floor(col_shift) - (col_taps.size - 1) // 2
     line = np.empty(width)
     padded = np.empty(right - left + col_taps.size - 1)
     for row in range(top, bottom):
@@ -82,7 +102,7 @@ def _shift(plane, target, top, bottom, row_shift, col_shift, row_taps, col_taps)
         # Loops, for numba takes 2 s to compile the assignment of a slice
         for j in range(columns):
             out[j] = np.nan
-        if left == right or not -0.5 <= row + row_shift <= height - 0.5:
+        if left == right or not -0.5 <= where[0] + row + row_shift <= where[4] - 0.5:
             continue
         if row_taps.size == 1:
             source = plane[min(max(row + first_row, 0), height - 1)]
@@ -127,7 +147,7 @@ def _add_lines(plane, top, taps, line):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _warp(plane, target, top, bottom, matrix, table):  # type: ignore[no-untyped-def]
+def _warp(plane, target, top, bottom, matrix, table, where):  # type: ignore[no-untyped-def]
     """Resample by any affine transform, pixel by pixel."""
     height, width = plane.shape
     pixels = plane.reshape(-1)
@@ -136,14 +156,16 @@ def _warp(plane, target, top, bottom, matrix, table):  # type: ignore[no-untyped
     six = np.uint64(6)
     for row in range(top, bottom):
         out = target[row]
+        line = where[0] + row
         for col in range(out.size):
-            y = matrix[0, 0] * row + matrix[0, 1] * col + matrix[0, 2]
-            x = matrix[1, 0] * row + matrix[1, 1] * col + matrix[1, 2]
-            if not (-0.5 <= y <= height - 0.5 and -0.5 <= x <= width - 0.5):
+            y = matrix[0, 0] * line + matrix[0, 1] * (where[1] + col) + matrix[0, 2]
+            x = matrix[1, 0] * line + matrix[1, 1] * (where[1] + col) + matrix[1, 2]
+            if not (-0.5 <= y <= where[4] - 0.5 and -0.5 <= x <= where[5] - 0.5):
                 out[col] = np.nan
                 continue
             i, j = math.floor(y), math.floor(x)
             down, along = table[int((y - i) * steps + 0.5)], table[int((x - j) * steps + 0.5)]
+            i, j = i - where[2], j - where[3]
             if 2 <= i < height - 3 and 2 <= j < width - 3:
                 place = np.uint64((i - 2) * width + j - 2)
                 a = b = c = d = e = f = 0.0

@@ -1,19 +1,47 @@
-"""Cutting an image into tiles and running them: on threads, with progress and a clean stop."""
+"""Cutting an image into tiles and running them: on threads, with progress and a clean stop.
+
+Images in memory are cut into bands of rows; those that are read in parts, into boxes along their chunks.
+"""
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from queue import SimpleQueue
 from threading import Thread
-from typing import Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-__all__ = ["Rows", "Step", "count_threads", "cut_rows", "map_tiles", "stepper", "uncounted"]
+from .sources import Part
+
+__all__ = [
+    "Box",
+    "Rows",
+    "Step",
+    "Work",
+    "count_threads",
+    "cut_boxes",
+    "cut_rows",
+    "map_parts",
+    "map_tiles",
+    "stepper",
+    "uncounted",
+]
 
 Rows = tuple[int, int]
 """First and last row (exclusive) of a tile: a band as wide as the image."""
+
+Box = tuple[int, int, int, int]
+"""A tile as top, left, bottom, right, half-open."""
+
+
+class Work(NamedTuple):
+    """A tile of images that are read in parts: what is read for it, and what else its function is given."""
+
+    parts: tuple[Part, ...]
+    given: tuple[Any, ...]
 
 
 class Step(Protocol):
@@ -30,6 +58,9 @@ TILE_PIXELS = 2**20
 # The same for sweeps that only look at each pixel or write it.
 LIGHT_TILE_PIXELS = 2**22
 
+# A box that is read has about as many: its rim, of some 30 pixels, is read twice.
+BOX_PIXELS = 2**22
+
 Item = TypeVar("Item")
 T = TypeVar("T")
 
@@ -44,6 +75,31 @@ def cut_rows(shape: Sequence[int], *, light: bool = False) -> list[Rows]:
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
+def cut_boxes(shape: tuple[int, int], chunks: tuple[Sequence[int], Sequence[int]]) -> list[Box]:
+    """Return the tiles of an image of `shape` that is read in parts, row of tiles by row, along its chunks.
+
+    `chunks` are the lengths of the chunks of its rows and columns. A tile has whole chunks, so many that it is about
+    square, but for those that the image's end cuts; of chunks that are larger than a tile, one.
+    """
+    side = int(BOX_PIXELS**0.5)
+    columns = _gather(chunks[1], shape[1], side)
+    widest = max(right - left for left, right in columns)
+    rows = _gather(chunks[0], shape[0], max(1, BOX_PIXELS // widest))
+    return [(top, left, bottom, right) for top, bottom in rows for left, right in columns]
+
+
+def _gather(chunks: Sequence[int], length: int, wanted: int) -> list[tuple[int, int]]:
+    """Return the spans of neighbouring chunks, up to `wanted` pixels in each if a chunk has not more."""
+    ends = [min(end, length) for end in itertools.accumulate(chunks)]
+    spans: list[tuple[int, int]] = []
+    start = 0
+    for end, following in itertools.pairwise([*ends, length + wanted + 1]):
+        if end > start and (following - start > wanted or end == length):
+            spans.append((start, end))
+            start = end
+    return spans
+
+
 def count_threads() -> int:
     """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -51,10 +107,13 @@ def count_threads() -> int:
     return os.cpu_count() or 1
 
 
-def map_tiles(function: Callable[[Item], T], tiles: Sequence[Item], step: Step) -> list[T]:
+def map_tiles(
+    function: Callable[[Item], T], tiles: Sequence[Item], step: Step, take: Callable[[T], None] | None = None
+) -> list[T]:
     """Return ``[function(tile) for tile in tiles]``, worked out on threads, the calling one among them.
 
-    `step` is called on the calling thread after each tile. When `function` or `step` raises, tiles not yet begun are
+    `step` is called on the calling thread after each tile. With `take` each result is handed to it there, as it
+    comes, and nothing is returned. When `function` or `step` raises, tiles not yet begun are
     dropped, those under way are waited for, and the exception goes on: no thread is left behind.
     """
     waiting = deque(enumerate(tiles))
@@ -68,6 +127,7 @@ def map_tiles(function: Callable[[Item], T], tiles: Sequence[Item], step: Step) 
                 finished.put(error)
 
     results: dict[int, T] = {}
+    left = len(tiles)
     with ExitStack() as threads:
         # Leaving in the reverse order: first nothing more is begun, then the threads are waited for
         for _ in range(min(count_threads(), len(tiles)) - 1):
@@ -75,15 +135,32 @@ def map_tiles(function: Callable[[Item], T], tiles: Sequence[Item], step: Step) 
             helper.start()
             threads.callback(helper.join)
         threads.callback(waiting.clear)
-        while len(results) < len(tiles):
+        while left:
             if finished.empty() and (item := _take(waiting)) is not None:
                 finished.put((item[0], function(item[1])))
             found = finished.get()
             if isinstance(found, BaseException):
                 raise found
-            results[found[0]] = found[1]
+            left -= 1
+            if take is not None:
+                take(found[1])
+            else:
+                results[found[0]] = found[1]
             step()
-    return [results[index] for index in range(len(tiles))]
+    return [results[index] for index in sorted(results)]
+
+
+def map_parts(
+    function: Callable[..., T], work: Sequence[Work], step: Step, take: Callable[[T], None] | None = None
+) -> list[T]:
+    """Do what `map_tiles` does for tiles that are read first: ``function(arrays, *given)`` of each.
+
+    Raises
+    ------
+    OSError
+        If a part cannot be read; the message says which.
+    """
+    return map_tiles(lambda tile: function([part.read() for part in tile.parts], *tile.given), work, step, take)
 
 
 def _take(waiting: deque[tuple[int, Item]]) -> tuple[int, Item] | None:
