@@ -82,6 +82,8 @@ SMALLEST = 0.05
 SHRUNK = 512
 LARGEST_SHIFT = 1 / 3
 
+# Pixels that are shrunk at a time: images may be read in parts.
+BAND_PIXELS = 2**24
 
 NOUNS = {"translation": "shift", "rigid": "shift or rotation", "affine": "affine transform"}
 
@@ -152,7 +154,8 @@ def find_alignment(before: NDArray[Any], after: NDArray[Any], model: Model, data
     Parameters
     ----------
     before, after : (H, W) uint8, uint16, float32 or float64
-        They may differ in shape; pixels that are not finite do not count.
+        They may differ in shape; pixels that are not finite do not count. Anything that has ``shape`` and ``dtype``
+        and gives arrays for slices will do: of images that need no alignment little is read.
     model : {"none", "translation", "rigid", "affine"}
         What may differ: a shift; shift and rotation; any affine transform. Shifts are found up to a third of the
         image's sides, rotations up to some 20 degrees, scales from 0.8 to 1.25.
@@ -287,7 +290,7 @@ def _place(plane: NDArray[Any], step: int, patch: int) -> NDArray[np.int64]:
     import cv2
 
     stride = -(-max(plane.shape) // SHRUNK)
-    preview = plane[::stride, ::stride].astype(np.result_type(plane, np.float32))
+    preview = plane[::stride, ::stride].astype(np.result_type(plane.dtype, np.float32))
     energy = np.zeros_like(preview)
     with np.errstate(invalid="ignore"):
         energy[:-1] += np.abs(preview[1:] - preview[:-1])
@@ -322,8 +325,8 @@ def _cut(
 
     if not len(corners):
         return np.empty((0, size, size), np.float32), np.empty((0, size, size), np.float32), np.empty(0)
-    windows = np.lib.stride_tricks.sliding_window_view(plane, (size * step, size * step))
-    raw = windows[corners[:, 0], corners[:, 1]]
+    span = size * step
+    raw = np.stack([plane[row : row + span, col : col + span] for row, col in corners.tolist()])
     holes = np.zeros(len(raw))
     if raw.dtype.kind == "f":
         valid = np.isfinite(raw)
@@ -500,8 +503,8 @@ def _shrink(plane: NDArray[Any], step: int) -> NDArray[Any]:
     import cv2
 
     rows, cols = plane.shape[0] // step, plane.shape[1] // step
-    small = np.empty((rows, cols), np.result_type(plane, np.float32))
-    band = max(1, 1024 // step)
+    small = np.empty((rows, cols), np.result_type(plane.dtype, np.float32))
+    band = max(1, min(1024, BAND_PIXELS // plane.shape[1]) // step)
     for top in range(0, rows, band):
         part = plane[top * step : min(top + band, rows) * step, : cols * step]
         small[top : top + band] = cv2.resize(part, (cols, len(part) // step), interpolation=cv2.INTER_AREA)

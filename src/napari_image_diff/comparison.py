@@ -367,7 +367,7 @@ def compare(
             "pixels_not_valid": found.difference.size - int(found.histogram.sum()),
             **notes,
             **_say_same(stack.pick_planes(frame), found, alike),
-            "offset": preparation.find_offset(*map(preparation.sample_grid, (of_it.before, of_it.after))),
+            "offset": preparation.find_offset(of_it.before, of_it.after),
         }
         own = _Evidence()
         if evidence is not None:

@@ -30,6 +30,7 @@ __all__ = [
     "join_notes",
     "join_tables",
     "make_stack",
+    "match_frames",
     "name_axes",
     "read_valid",
 ]
@@ -112,15 +113,7 @@ def make_stack(images: tuple[Plane, Plane], settings: Settings) -> Stack:
     ValueError
         If their leading axes do not fit together.
     """
-    shapes = [plane.data.shape[: plane.data.ndim - axes_of(plane)] for plane in images]
-    lone = (not shapes[0] and bool(shapes[1]), not shapes[1] and bool(shapes[0]))
-    leading = max(shapes, key=len)
-    if not any(lone) and shapes[0] != shapes[1]:
-        if settings.size != "overlap" or len(shapes[0]) != len(shapes[1]):
-            raise ValueError(_explain_lengths(*shapes))
-        leading = tuple(min(both) for both in zip(*shapes, strict=True))
-    frames = [math.prod(shape) for shape in shapes]
-    not_shared = 0 if any(lone) else sum(frames) - 2 * math.prod(leading)
+    leading, lone, not_shared = match_frames(images, settings)
     sides = [sides_of(plane) for plane in images]
     shared = (min(side[0] for side in sides), min(side[1] for side in sides))
     tall = []
@@ -131,6 +124,25 @@ def make_stack(images: tuple[Plane, Plane], settings: Settings) -> Stack:
         data = plane.data[part]
         tall.append(Plane(data.reshape(-1, *data.shape[data.ndim - axes_of(plane) + 1 :]), plane.channels))
     return Stack((tall[0], tall[1]), leading, lone, (sides[0], sides[1]), not_shared)
+
+
+def match_frames(images: tuple[Plane, Plane], settings: Settings) -> tuple[tuple[int, ...], tuple[bool, bool], int]:
+    """Return the leading axes, which image has one frame for all, and how many frames only one has (see `Stack`).
+
+    Raises
+    ------
+    ValueError
+        If the leading axes do not fit together.
+    """
+    shapes = [plane.data.shape[: len(plane.data.shape) - axes_of(plane)] for plane in images]
+    lone = (not shapes[0] and bool(shapes[1]), not shapes[1] and bool(shapes[0]))
+    leading = max(shapes, key=len)
+    if not any(lone) and shapes[0] != shapes[1]:
+        if settings.size != "overlap" or len(shapes[0]) != len(shapes[1]):
+            raise ValueError(_explain_lengths(*shapes))
+        leading = tuple(min(both) for both in zip(*shapes, strict=True))
+    frames = [math.prod(shape) for shape in shapes]
+    return leading, lone, 0 if any(lone) else sum(frames) - 2 * math.prod(leading)
 
 
 def _explain_lengths(one: tuple[int, ...], other: tuple[int, ...]) -> str:

@@ -13,6 +13,7 @@ from .settings import Settings
 
 __all__ = [
     "axes_of",
+    "check_sides",
     "is_transparent",
     "make_colours",
     "make_gray",
@@ -31,6 +32,12 @@ def read_planes(
     """Return both images checked against each other and the window; with `stacks` they may have leading axes."""
     one = preparation.read_plane(before, "before", settings.channels, stacks)
     other = preparation.read_plane(after, "after", settings.channels, stacks)
+    check_sides(one, other, settings)
+    return one, other
+
+
+def check_sides(one: Plane, other: Plane, settings: Settings) -> None:
+    """Raise ValueError where images of these sides cannot be compared: before, after."""
     size, other_size = sides_of(one), sides_of(other)
     if size != other_size and settings.size == "error":
         raise ValueError(
@@ -39,7 +46,6 @@ def read_planes(
             "regions too; an image of another scale has to be resampled onto the other first"
         )
     _check_window((min(size[0], other_size[0]), min(size[1], other_size[1])), settings)
-    return one, other
 
 
 def axes_of(plane: Plane) -> int:
@@ -49,14 +55,14 @@ def axes_of(plane: Plane) -> int:
 
 def sides_of(plane: Plane) -> tuple[int, int]:
     """Return rows and columns of one frame."""
-    first = plane.data.ndim - axes_of(plane)
+    first = len(plane.data.shape) - axes_of(plane)
     rows, columns = plane.data.shape[first : first + 2]
     return rows, columns
 
 
 def _say_sides(plane: Plane) -> str:
     """Return rows and columns, and how many frames there are of them."""
-    frames = plane.data.shape[: plane.data.ndim - axes_of(plane)]
+    frames = plane.data.shape[: len(plane.data.shape) - axes_of(plane)]
     sides = " x ".join(map(str, sides_of(plane)))
     return f"{' x '.join(map(str, frames))} frames of {sides}" if frames else sides
 
@@ -110,9 +116,7 @@ def make_gray(
         ready[0] = with_nan(ready[0], valid[0])
         ready[1] = ready[1].astype(ready[0].dtype)
     before, after = (read_only(plane) for plane in ready)
-    grids = preparation.sample_grid(before), preparation.sample_grid(after)
-    center = preparation.find_center(*grids, data_range)
-    return Pair(before, after, data_range, center, preparation.find_quantum(*grids))
+    return Pair(before, after, data_range, *preparation.find_middle(common, before, after, data_range))
 
 
 def _make_luma(

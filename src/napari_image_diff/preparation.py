@@ -15,13 +15,14 @@ __all__ = [
     "Extent",
     "Pair",
     "Plane",
+    "check_numbers",
     "check_scales",
     "check_values",
     "common_dtype",
     "count_keys",
-    "find_center",
+    "find_channels",
+    "find_middle",
     "find_offset",
-    "find_quantum",
     "find_scale",
     "find_span",
     "full_scale",
@@ -128,33 +129,47 @@ def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "n
     data = _read_array(image, name)
     if data.ndim >= 3 and data.shape[-1] == 1:
         data = data[..., 0]
-    if data.ndim == 2:
-        return Plane(data, "gray")
-    colour = data.ndim >= 3 and data.shape[-1] in (3, 4) and channels != "none"
-    leading = data.ndim - (3 if colour else 2)
+    return Plane(data, find_channels(data.shape, name, channels, stacks))
+
+
+def find_channels(
+    shape: tuple[int, ...], name: str, channels: Literal["auto", "last", "none"], stacks: bool = False
+) -> Literal["gray", "RGB", "RGBA"]:
+    """Return what an image of this shape is; parameters and errors are those of `read_plane`."""
+    if len(shape) == 2:
+        return "gray"
+    colour = len(shape) >= 3 and shape[-1] in (3, 4) and channels != "none"
+    leading = len(shape) - (3 if colour else 2)
     # An axis of 3 or 4 may be colour wherever it is
-    ambiguous = channels == "auto" and data.ndim == 3 and data.shape[0] in (3, 4)
+    ambiguous = channels == "auto" and len(shape) == 3 and shape[0] in (3, 4)
     if ambiguous or leading < 0 or (leading and not stacks):
-        raise ValueError(_explain_shape(name, data.shape, channels, stacks))
-    return Plane(data, ("RGB" if data.shape[-1] == 3 else "RGBA") if colour else "gray")
+        raise ValueError(_explain_shape(name, shape, channels, stacks))
+    if not colour:
+        return "gray"
+    return "RGB" if shape[-1] == 3 else "RGBA"
 
 
 def _read_array(image: ArrayLike, name: str) -> NDArray[Any]:
     """Return `image` as an array of real numbers in native byte order, masked pixels as NaN."""
+    if isinstance(image, (str, os.PathLike)):
+        raise TypeError(f"{name} is a file name; read the file first, imageio.v3.imread does")
     try:
         data = image if isinstance(image, np.ma.MaskedArray) else np.asarray(image)
     except ValueError as error:
         raise ValueError(f"{name} cannot be read as an array ({error}); give rows of one length") from error
-    if data.dtype.kind not in "buif":
-        if isinstance(image, (str, os.PathLike)):
-            raise TypeError(f"{name} is a file name; read the file first, imageio.v3.imread does")
-        raise TypeError(f"{name} is an array of {data.dtype}; give real numbers: bool, integers or floats")
-    if data.size == 0:
-        raise ValueError(f"{name} has shape {data.shape} and no pixels; give an image of at least 3 x 3 pixels")
+    check_numbers(data.dtype, data.shape, name)
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         kind = np.result_type(plane_dtype(data.dtype), np.float32)
         data = np.ma.filled(data.astype(kind), np.nan)
     return np.asarray(data, data.dtype.newbyteorder("="))
+
+
+def check_numbers(dtype: np.dtype[Any], shape: tuple[int, ...], name: str) -> None:
+    """Raise TypeError where an array is not of real numbers, ValueError where it is empty."""
+    if dtype.kind not in "buif":
+        raise TypeError(f"{name} is an array of {dtype}; give real numbers: bool, integers or floats")
+    if 0 in shape:
+        raise ValueError(f"{name} has shape {shape} and no pixels; give an image of at least 3 x 3 pixels")
 
 
 def _explain_shape(name: str, shape: tuple[int, ...], channels: str, stacks: bool) -> str:
@@ -344,28 +359,28 @@ def sample_grid(plane: NDArray[Any]) -> NDArray[np.float64]:
     return plane[::down, ::across].astype(np.float64)
 
 
-def find_center(before: NDArray[np.float64], after: NDArray[np.float64], data_range: float) -> float:
-    """Return the median of two grids of pixels, rounded to a power of two not above `data_range`.
+def find_middle(
+    dtype: np.dtype[Any], before: NDArray[Any], after: NDArray[Any], data_range: float
+) -> tuple[float, float]:
+    """Return the center and the quantum of a pair (see `Pair`), whose planes are of type `dtype`, from `sample_grid`.
 
-    It is subtracted before squares are summed. As a multiple of that power it leaves whole numbers whole, so that
-    the sums of whole numbers stay exact.
+    The center of floats is the median, rounded to a power of two not above `data_range`: as a multiple of that it
+    leaves whole numbers whole, so that their sums stay exact. The squares of 8 and 16 bits need no center.
     """
-    values = np.concatenate([before.ravel(), after.ravel()])
+    if dtype.kind == "u":
+        return 0.0, 1.0
+    values = np.concatenate([sample_grid(plane).ravel() for plane in (before, after)])
     values = values[np.isfinite(values)]
     if not values.size:
-        return 0.0
+        return 0.0, 1.0
     grain = 2.0 ** math.floor(math.log2(data_range))
-    return float(grain * np.round(np.median(values) / grain))
+    return float(grain * np.round(np.median(values) / grain)), float(np.array_equal(values, np.rint(values)))
 
 
-def find_quantum(*grids: NDArray[np.float64]) -> float:
-    """Return 1 if the pixels of the grids are whole numbers (or not finite), else 0."""
-    return float(all(np.array_equal(grid, np.rint(grid), equal_nan=True) for grid in grids))
-
-
-def find_offset(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
-    """Return the median of after - before on two grids of pixels; 0 if none is finite in both."""
-    one, other = (np.where(np.isfinite(grid), grid, np.nan) for grid in (before, after))
+def find_offset(before: NDArray[Any], after: NDArray[Any]) -> float:
+    """Return the median of after - before in `sample_grid`; 0 if none is finite in both."""
+    grids = (sample_grid(plane) for plane in (before, after))
+    one, other = (np.where(np.isfinite(grid), grid, np.nan) for grid in grids)
     change = (other - one)[~np.isnan(other - one)]
     return float(np.median(change)) if change.size else 0.0
 
