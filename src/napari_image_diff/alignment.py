@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Alignment", "describe", "find_alignment"]
+__all__ = ["Alignment", "describe", "find_alignment", "find_stride"]
 
 Matrix = NDArray[np.float64]
 Model = Literal["none", "translation", "rigid", "affine"]
@@ -215,6 +215,11 @@ def find_alignment(before: NDArray[Any], after: NDArray[Any], model: Model, data
     return answer("not needed" if share >= LYING else "could not align", text)
 
 
+def find_stride(shape: tuple[int, ...]) -> int:
+    """Return of how many pixels, down and across, one is looked at to place patches."""
+    return -(-max(shape) // SHRUNK)
+
+
 def describe(alignment: Alignment) -> dict[str, Any]:
     """Return the numbers of an alignment: its matrix is rotation times shear times scale, about the image's centre.
 
@@ -289,7 +294,7 @@ def _place(plane: NDArray[Any], step: int, patch: int) -> NDArray[np.int64]:
     """Return the first pixels of windows spread over `plane`, in turn of a white and a black cell of a chessboard."""
     import cv2
 
-    stride = -(-max(plane.shape) // SHRUNK)
+    stride = find_stride(plane.shape)
     preview = plane[::stride, ::stride].astype(np.result_type(plane.dtype, np.float32))
     energy = np.zeros_like(preview)
     with np.errstate(invalid="ignore"):

@@ -16,7 +16,20 @@ from numpy.typing import NDArray
 from . import displacement, evidence, noise, regions, tiles
 from .preparation import Pair
 
-__all__ = ["Changes", "count_steps", "find_changes", "measure_evidence", "measure_limits"]
+__all__ = [
+    "CLOSING",
+    "LINKED",
+    "MOST_WEIGHT",
+    "SMALLEST_RANGE",
+    "Changes",
+    "close",
+    "count_steps",
+    "find_changes",
+    "keep_heavy",
+    "make_source",
+    "measure_evidence",
+    "measure_limits",
+]
 
 # Regions are closed by a square of so many pixels, so that what is speckled or written in letters is one, ...
 CLOSING = 7
@@ -47,13 +60,14 @@ def count_steps(shape: tuple[int, int]) -> int:
     return len(tiles.cut_rows(shape))
 
 
-def _make_source(pair: Pair, difference: NDArray[np.float32]) -> evidence.Source:
-    """Return a pair as evidence is taken from it."""
+def make_source(pair: Pair, difference: NDArray[np.float32], largest: float | None = None) -> evidence.Source:
+    """Return a pair as evidence is taken from it; of a part of a pair, `largest` is the greatest of all its values."""
     # 0 counts as 0 where the middle of the data lies between it and the data range: so whole numbers of all types agree
     zero = 0.0 if 0 <= pair.center <= pair.data_range else pair.center - pair.data_range / 2
     data_range = pair.data_range
     if data_range < SMALLEST_RANGE:
-        largest = max(np.abs(plane[np.isfinite(plane)]).max(initial=0) for plane in (pair.before, pair.after))
+        if largest is None:
+            largest = max(np.abs(plane[np.isfinite(plane)]).max(initial=0) for plane in (pair.before, pair.after))
         data_range = max(data_range, SMALLEST_RANGE * float(largest))
     return evidence.Source(pair.before, pair.after, pair.colours, difference, data_range, zero)
 
@@ -72,7 +86,7 @@ def measure_limits(pairs: Sequence[tuple[Pair, NDArray[np.float32]]], step: tile
 
 def _count(pair: Pair, difference: NDArray[np.float32], radius: int, step: tiles.Step) -> noise.Counts:
     """Return what is counted in a sample of a pair."""
-    source = _make_source(pair, difference)
+    source = make_source(pair, difference)
     sample = evidence.sample_tiles(pair.before.shape)
     # Counts are large: some tiles share theirs
     size = max(1, len(sample) // (2 * tiles.count_threads()))
@@ -85,7 +99,7 @@ def measure_evidence(
     pair: Pair, difference: NDArray[np.float32], limits: noise.Limits, step: tiles.Step
 ) -> NDArray[np.float32]:
     """Return the evidence of a pair, 1 = the limit, NaN where a pixel is not valid."""
-    source = _make_source(pair, difference)
+    source = make_source(pair, difference)
     found = np.empty(pair.before.shape, np.float32)
     tiles.map_tiles(lambda rows: evidence.write_tile(source, *rows, limits, found), tiles.cut_rows(found.shape), step)
     return found
@@ -118,7 +132,7 @@ def find_changes(
     weights = tiles.map_tiles(
         lambda rows: regions.weigh_tile(every, *rows, found, cut, MOST_WEIGHT), bands if len(every.area) else [], skip
     )
-    kept = regions.keep_regions(every, (np.sum(weights, axis=0) >= LEAST_WEIGHT) & (every.contour_area > min_area))
+    kept = keep_heavy(every, np.sum(weights, axis=0), min_area)
     if radius == 1 or not len(kept.area):
         return Changes(kept, np.empty((0, 4), np.int64))
     lumas = (pair.before, pair.after)
@@ -132,15 +146,36 @@ def find_changes(
     return Changes(regions.keep_regions(kept, ~displaced), kept.boxes[displaced])
 
 
+def keep_heavy(every: regions.Regions, weights: NDArray[np.float64], min_area: float) -> regions.Regions:
+    """Return the regions that weigh enough, and are greater than `min_area`."""
+    return regions.keep_regions(every, (weights >= LEAST_WEIGHT) & (every.contour_area > min_area))
+
+
+def close(found: NDArray[np.float32], inner: tuple[int, int, int, int], cut: float) -> NDArray[np.float32]:
+    """Return where evidence is greater than `cut`, closed: 1 or 0, NaN where a pixel is not valid.
+
+    `inner` is top, left, bottom and right of what is wanted, around which `CLOSING` - 1 pixels are looked at, as far as
+    there are any.
+    """
+    rim = CLOSING - 1
+    rows, columns = (
+        slice(max(0, inner[axis] - rim), min(found.shape[axis], inner[axis + 2] + rim)) for axis in range(2)
+    )
+    part = found[inner[0] : inner[2], inner[1] : inner[3]]
+    mask = np.zeros(part.shape, np.float32)
+    over = np.ascontiguousarray(found[rows, columns] > cut)
+    if over.any():
+        import cv2
+
+        closed = cv2.morphologyEx(over.view(np.uint8), cv2.MORPH_CLOSE, np.ones((CLOSING, CLOSING), np.uint8))
+        top, left = inner[0] - rows.start, inner[1] - columns.start
+        mask[:] = closed[top : top + part.shape[0], left : left + part.shape[1]]
+    mask[np.isnan(part)] = np.nan
+    return mask
+
+
 def _find_runs(found: NDArray[np.float32], top: int, bottom: int, cut: float) -> regions.Runs:
     """Return the runs of the closed mask in the rows `top` to `bottom`."""
-    first, last = max(0, top - CLOSING + 1), min(found.shape[0], bottom + CLOSING - 1)
-    over = found[first:last] > cut
-    if not over.any():
+    if not (found[max(0, top - CLOSING + 1) : bottom + CLOSING - 1] > cut).any():
         return regions.find_runs(found[top:bottom], np.inf)
-    import cv2
-
-    closed = cv2.morphologyEx(over.view(np.uint8), cv2.MORPH_CLOSE, np.ones((CLOSING, CLOSING), np.uint8))
-    mask = closed[top - first : bottom - first].astype(np.float32)
-    mask[np.isnan(found[top:bottom])] = np.nan
-    return regions.find_runs(mask, 0.5)
+    return regions.find_runs(close(found, (top, 0, bottom, found.shape[1]), cut), 0.5)

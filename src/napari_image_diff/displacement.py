@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["is_displaced"]
+__all__ = ["AROUND_REGION", "LARGEST_SIDE", "is_displaced"]
 
 # Shifts tried, in pixels either way, and how much of the neighbourhood around a region has to fit too.
 REACH = 6
@@ -30,6 +30,9 @@ WIDE = 32
 
 # Larger regions are not parts that moved a little.
 LARGEST_SIDE = 2048
+
+# Pixels around the box of a region that are looked at.
+AROUND_REGION = MARGIN + REACH + WIDE
 
 NEAR = np.ones((3, 3), np.uint8)
 AROUND = np.ones((2 * WIDE + 1,) * 2, np.uint8)
@@ -63,8 +66,9 @@ def is_displaced(
         return False
     import cv2
 
-    reach = MARGIN + REACH + WIDE
-    part = tuple(slice(max(0, low - reach), high + reach) for low, high in ((top, bottom), (left, right)))
+    part = tuple(
+        slice(max(0, low - AROUND_REGION), high + AROUND_REGION) for low, high in ((top, bottom), (left, right))
+    )
     scale = 255 / data_range
     planes = [[plane[part].astype(np.float64) * scale] for plane in lumas]
     for channels, image in zip(planes, colours, strict=False):

@@ -34,7 +34,7 @@ from .noise import (
     find_activity,
 )
 
-__all__ = ["Source", "count_tiles", "sample_tiles", "write_tile"]
+__all__ = ["BLOCK", "Source", "count_tiles", "find_rim", "sample_tiles", "write_tile"]
 
 # Blocks for the activity, pixels a side: those of JPEG, whose errors spread over a block.
 BLOCK = 8
@@ -118,7 +118,7 @@ def count_tiles(source: Source, tiles: Sequence[tuple[int, int, int, int]], radi
 
 def _count_tile(source: Source, tile: tuple[int, int, int, int], radius: int, counts: Counts) -> None:
     """Add noise and edges of a tile to `counts`."""
-    rim = _rim(radius)
+    rim = find_rim(radius)
     box = (rim, rim, rim + tile[2] - tile[0], rim + tile[3] - tile[1])
     luma, colours, valid = _read_block(source, tile, rim)
     activity = _count_block(luma, colours, valid, radius, box, counts)
@@ -137,7 +137,7 @@ def _spread(of_blocks: NDArray[Any], rim: int, shape: tuple[int, ...]) -> NDArra
 
 def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: NDArray[np.float32]) -> None:
     """Write the evidence of the rows `top` to `bottom` into `evidence` (H, W); NaN where a pixel is not valid."""
-    rim = _rim(limits.radius)
+    rim = find_rim(limits.radius)
     for tile in _blocks(top, bottom, evidence.shape[1]):
         first = max(top, tile[0])
         part = evidence[first : tile[2], tile[1] : tile[3]]
@@ -185,7 +185,7 @@ def _blocks(top: int, bottom: int, width: int) -> Iterator[tuple[int, int, int, 
             yield first, left, min(first + TILE[0], bottom), min(left + TILE[1], width)
 
 
-def _rim(radius: int) -> int:
+def find_rim(radius: int) -> int:
     """Return how far a block looks beyond itself: two of the largest cells, or the wide neighbourhood of blocks."""
     return 2 * CELLS[-1] if radius == 1 else (WIDE_BLOCKS + 1) * BLOCK
 

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "NOTHING_LEFT",
     "TAKEN",
     "Shelf",
     "Stack",
+    "check_mask",
     "count_on",
     "fill_up",
     "join_notes",
@@ -59,6 +61,8 @@ TAKEN = {
     "moved_cols",
     "partner",
 }
+
+NOTHING_LEFT = "inside and ignore leave no pixel to compare; leave some pixels of before to count"
 
 # What was resolved once, for all frames.
 SHARED = ("data_range", "channels", "sizes", "versions", "threshold_rule", "frames_not_shared")
@@ -179,24 +183,32 @@ def read_valid(
         if mask is None:
             continue
         read = np.asarray(mask)
-        if read.shape not in (shape, stack.sides[0]) or read.dtype.kind not in "bui":
-            wanted = f"{stack.sides[0]}" if not stack.leading else f"one frame, {stack.sides[0]}, or of all, {shape}"
-            raise ValueError(
-                f"{name} is an array of {read.dtype} of shape {read.shape}; give labels or a boolean array of the "
-                f"shape of before, {wanted}"
-            )
+        check_mask(read.dtype, read.shape, name, stack.leading, stack.sides[0])
         part = np.broadcast_to((read != 0) if counts else (read == 0), shape)
         valid = part if valid is None else valid & part
     if valid is None:
         return None
     if not valid.any():
-        raise ValueError("inside and ignore leave no pixel to compare; leave some pixels of before to count")
+        raise ValueError(NOTHING_LEFT)
     masks = tuple(np.ones(plane.data.shape[:2], np.bool_) for plane in stack.planes)
     for frame, part in enumerate(valid.reshape(-1, *stack.sides[0])):
         for band in stack.pick(masks, frame):
             common = part[: band.shape[0], : band.shape[1]]
             band[: common.shape[0], : common.shape[1]] = common
     return masks[0], masks[1]
+
+
+def check_mask(
+    dtype: np.dtype[Any], shape: tuple[int, ...], name: str, leading: tuple[int, ...], sides: tuple[int, int]
+) -> None:
+    """Raise ValueError where a mask is not one for frames of these sides."""
+    whole = (*leading, *sides)
+    if shape not in (whole, sides) or dtype.kind not in "bui":
+        wanted = f"{sides}" if not leading else f"one frame, {sides}, or of all, {whole}"
+        raise ValueError(
+            f"{name} is an array of {dtype} of shape {shape}; give labels or a boolean array of the shape of before, "
+            f"{wanted}"
+        )
 
 
 class Shelf:

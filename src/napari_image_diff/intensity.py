@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Light", "fit_light", "is_clipped_at_ends", "undo_light"]
+__all__ = ["Light", "find_step", "fit_light", "is_clipped_at_ends", "undo_light"]
 
 # Pixels that are looked at, at most.
 SAMPLES = 2**18
@@ -31,7 +31,7 @@ class Light(NamedTuple):
     """In units of the data."""
 
 
-def fit_light(before: NDArray[Any], after: NDArray[Any], data_range: float) -> Light:
+def fit_light(before: NDArray[Any], after: NDArray[Any], data_range: float, step: int = 0) -> Light:
     """Return gain and offset of `after` against `before`.
 
     Parameters
@@ -40,6 +40,8 @@ def fit_light(before: NDArray[Any], after: NDArray[Any], data_range: float) -> L
         What is not finite, or clipped at either end of the data range, is left out.
     data_range : float
         Span of the intensities.
+    step : int
+        Of how many pixels, down and across, one is looked at; 0: as `find_step` says.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def fit_light(before: NDArray[Any], after: NDArray[Any], data_range: float) -> L
     until they are the same; it begins at the fit that takes the percentiles 5 and 95 of one image to those of the
     other.
     """
-    x, y = _sample(before, after, data_range)
+    x, y = _sample(before, after, data_range, step or find_step(before.shape))
     if not x.size:
         return Light(1.0, 0.0)
     low, high = np.percentile(x, (5, 95))
@@ -73,11 +75,15 @@ def fit_light(before: NDArray[Any], after: NDArray[Any], data_range: float) -> L
     return Light(float(gain), float(offset))
 
 
+def find_step(shape: tuple[int, ...]) -> int:
+    """Return of how many pixels, down and across, one is looked at."""
+    return max(1, math.ceil(math.sqrt(shape[0] * shape[1] / SAMPLES)))
+
+
 def _sample(
-    before: NDArray[Any], after: NDArray[Any], data_range: float
+    before: NDArray[Any], after: NDArray[Any], data_range: float, step: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the pixels of both images on a grid that count."""
-    step = max(1, math.ceil((before.size / SAMPLES) ** 0.5))
     found = [plane[::step, ::step].astype(np.float64).ravel() for plane in (before, after)]
     counts = np.isfinite(found[0]) & np.isfinite(found[1])
     if all(is_clipped_at_ends(plane, data_range) for plane in (before, after)):

@@ -14,7 +14,7 @@ from .planes import is_transparent, make_colours, make_gray, read_only
 from .preparation import Pair, Plane
 from .settings import Settings
 
-__all__ = ["Found", "find_alone", "find_grid", "make_pair", "settle"]
+__all__ = ["Found", "find_alone", "find_grid", "make_notes", "make_pair", "settle"]
 
 
 class Found(NamedTuple):
@@ -85,8 +85,15 @@ def settle(
     if settings.match_intensity == "gain_offset":
         light = intensity.fit_light(pair.before, pair.after, pair.data_range)
         pair = _match(pair, light)
+    return Found(pair, make_notes(aligned, light, sides))
+
+
+def make_notes(
+    aligned: alignment.Alignment, light: intensity.Light | None, sides: tuple[tuple[int, int], tuple[int, int]]
+) -> dict[str, Any]:
+    """Return what was found out about a pair, as `Found` has it."""
     shared = [min(both) for both in zip(*sides, strict=True)]
-    notes = {
+    return {
         "alignment": {
             "outcome": aligned.outcome,
             "reason": aligned.reason,
@@ -96,7 +103,6 @@ def settle(
         "intensity": light._asdict() if light is not None else None,
         "pixels_not_shared": sum(rows * columns for rows, columns in sides) - 2 * shared[0] * shared[1],
     }
-    return Found(pair, notes)
 
 
 def _forget_transparent(stack: Stack) -> tuple[Plane, Plane]:
@@ -127,7 +133,7 @@ def _place(pair: Pair, matrix: NDArray[np.float64], shape: tuple[int, int], step
     one[: pair.before.shape[0], : pair.before.shape[1]] = pair.colours[0]
     for channel in range(other.shape[2]):
         source = np.ascontiguousarray(pair.colours[1][..., channel])
-        other[..., channel] = _rounded(_resample(source, matrix, np.empty(shape, kind), step), other.dtype)
+        other[..., channel] = resampling.round_to(_resample(source, matrix, np.empty(shape, kind), step), other.dtype)
     return _with_planes(pair, before, after, one, other)
 
 
@@ -139,14 +145,6 @@ def _resample(plane: NDArray[Any], matrix: NDArray[np.float64], target: NDArray[
 
     tiles.map_tiles(resample_tile, tiles.cut_rows(target.shape), tiles.uncounted(step))
     return target
-
-
-def _rounded(plane: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return `plane` in `dtype`; in integers clipped and rounded, 0 where there is nothing."""
-    if dtype.kind == "f":
-        return plane.astype(dtype)
-    found: NDArray[Any] = np.rint(np.minimum(np.fmax(plane, 0), np.iinfo(dtype).max)).astype(dtype)
-    return found
 
 
 def _match(pair: Pair, light: intensity.Light) -> Pair:

@@ -13,11 +13,13 @@ from .settings import Settings
 
 __all__ = [
     "axes_of",
+    "blank",
     "check_sides",
     "is_transparent",
     "make_colours",
     "make_gray",
     "make_window",
+    "opaque",
     "read_only",
     "read_planes",
     "sides_of",
@@ -101,16 +103,17 @@ def make_gray(
     resolve = settings.data_range == 0
     # Values of the other dtypes are never too large
     measure = resolve or common == np.float64
-    ready, extents = [], []
+    ready, counted, extents = [], [], []
     masks = valid or (None, None)
     for plane, mask, each_step in zip(planes, masks, (tiles.uncounted(step), step), strict=True):
-        luma, extent = _make_luma(plane, common, mask, measure, dtypes[0] != dtypes[1], each_step)
+        luma, counts, extent = _make_luma(plane, common, mask, measure, dtypes[0] != dtypes[1], each_step)
         ready.append(luma)
+        counted.append(counts)
         extents.append(extent)
     data_range = settings.data_range
     if resolve:
         scale = preparation.find_scale(dtypes, extents)
-        data_range = scale if scale is not None else _span(ready, sum(each.finite for each in extents), step)
+        data_range = scale if scale is not None else _span(counted, sum(each.finite for each in extents), step)
     preparation.check_values(data_range, extents if measure else [])
     if valid is not None:
         ready[0] = with_nan(ready[0], valid[0])
@@ -126,8 +129,8 @@ def _make_luma(
     measure: bool,
     with_scales: bool,
     step: tiles.Step,
-) -> tuple[NDArray[Any], preparation.Extent]:
-    """Return one image as gray, and the extent of its valid pixels (of nothing, unless `measure`)."""
+) -> tuple[NDArray[Any], NDArray[Any], preparation.Extent]:
+    """Return one image as gray, the same of its valid pixels alone, and their extent (of nothing, unless `measure`)."""
     usable = usable_as_it_is(plane, dtype)
     shape = plane.data.shape[:2]
     luma = usable if usable is not None else np.empty(shape, dtype)
@@ -146,8 +149,7 @@ def _make_luma(
         # What is not valid must not decide the data range: 0 is never above a full scale
         if usable is None:
             tiles.map_tiles(write_tile, bands, tiles.uncounted(step))
-        counted = luma.copy()
-        counted[~valid] = 0 if dtype.kind == "u" else np.nan
+        counted = blank(luma, valid)
     if usable is None or (measure and dtype != np.uint8):
         found = tiles.map_tiles(prepare_tile, bands, step)
     else:
@@ -155,7 +157,14 @@ def _make_luma(
         found = [prepare_tile((0, shape[0]))]
         step(len(bands))
     extents = [extent for extent in found if extent is not None]
-    return luma, preparation.merge_extents(extents) if extents else preparation.Extent(0.0, 0.0, 0, ())
+    return luma, counted, preparation.merge_extents(extents) if extents else preparation.NOTHING
+
+
+def blank(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return a copy in which what is not valid has no say in the data range: 0 in integers, NaN in floats."""
+    copy = plane.copy()
+    copy[~valid] = 0 if plane.dtype.kind == "u" else np.nan
+    return copy
 
 
 def with_nan(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
@@ -214,8 +223,8 @@ def make_colours(
         colours = np.empty((*data.shape[:2], 4 if with_alpha else 3), dtype)
         colours[..., :3] = data[..., :3]
         if with_alpha:
-            opaque = _opaque(plane.data.dtype, data_range)
-            share = data[..., 3] / opaque if plane.channels == "RGBA" else 1.0
+            full = opaque(plane.data.dtype, data_range)
+            share = data[..., 3] / full if plane.channels == "RGBA" else 1.0
             whole = np.multiply(share, data_range)
             colours[..., 3] = whole if dtype.kind == "f" else np.rint(whole)
         found.append(read_only(colours))
@@ -227,10 +236,10 @@ def is_transparent(plane: Plane) -> bool:
     if plane.channels != "RGBA":
         return False
     alpha = plane.data[..., 3]
-    return bool((alpha != alpha.max()).any()) or float(alpha.max()) < _opaque(alpha.dtype, float(alpha.max()))
+    return bool((alpha != alpha.max()).any()) or float(alpha.max()) < opaque(alpha.dtype, float(alpha.max()))
 
 
-def _opaque(dtype: np.dtype[Any], data_range: float) -> float:
+def opaque(dtype: np.dtype[Any], data_range: float) -> float:
     """Return the alpha of an opaque pixel: the largest of an integer type, 1 in floats up to 1, else the data range."""
     if dtype.kind == "b":
         return 1.0

@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "NOTHING",
     "Extent",
     "Pair",
     "Plane",
@@ -100,6 +101,10 @@ class Extent(NamedTuple):
     """Number of finite pixels."""
     above: tuple[int, ...]
     """Number of pixels above each of `FULL_SCALES`; empty where nobody asks."""
+
+
+# That of no pixel
+NOTHING = Extent(math.inf, -math.inf, 0, ())
 
 
 def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "none"], stacks: bool = False) -> Plane:

@@ -7,7 +7,7 @@ other; holes and connections are worked out on the runs alone, so that the resul
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,15 +22,24 @@ __all__ = [
     "Quantity",
     "Regions",
     "Runs",
+    "Sums",
+    "clip_runs",
     "connect_runs",
+    "find_holders",
     "find_runs",
+    "find_unit",
+    "join_columns",
     "join_runs",
     "keep_regions",
     "make_quantity",
     "make_regions",
     "make_table",
+    "make_table_of",
     "measure_tile",
+    "paint_runs",
     "paint_tile",
+    "sum_tile",
+    "weigh_runs",
     "weigh_tile",
 ]
 
@@ -98,6 +107,76 @@ def join_runs(tiles: list[Runs]) -> Runs:
         np.concatenate([tile.stops for tile in tiles]),
         np.concatenate([tile.open for tile in tiles]),
     )
+
+
+def join_columns(tiles: list[Runs], lefts: Sequence[int]) -> tuple[Runs, NDArray[np.int64]]:
+    """Return the runs of tiles that lie side by side as those of one band, and which of them each run became.
+
+    Parameters
+    ----------
+    tiles : list of Runs
+        Of as many rows each, from left to right.
+    lefts : sequence of int
+        First column of each tile.
+
+    Returns
+    -------
+    runs : Runs
+        Runs that meet at a seam are one.
+    places : (all runs of the tiles,) int64
+        For each run of each tile, tile after tile, its number in `runs`.
+    """
+    bases = np.cumsum([0] + [tile.starts.size for tile in tiles])
+    *found, places = _join_columns(
+        np.stack([tile.offsets for tile in tiles]),
+        np.concatenate([tile.starts + np.int32(left) for tile, left in zip(tiles, lefts, strict=True)]),
+        np.concatenate([tile.stops + np.int32(left) for tile, left in zip(tiles, lefts, strict=True)]),
+        np.concatenate([tile.open for tile in tiles]),
+        bases,
+    )
+    return Runs(*found), places
+
+
+def clip_runs(found: Regions, top: int, left: int, bottom: int, right: int) -> tuple[Runs, NDArray[np.int32]]:
+    """Return the runs of regions within a box, whose first pixel is (0, 0) for them, and the region of each."""
+    runs = found.runs
+    offsets, starts, stops, labels = _clip_runs(
+        runs.offsets[top : bottom + 1], runs.starts, runs.stops, found.labels, left, right
+    )
+    return Runs(offsets, starts, stops, runs.open[:0]), labels
+
+
+def find_holders(runs: Runs, found: Regions) -> NDArray[np.int64]:
+    """Return, for each of the runs that regions were made from, the filled run that it is a part of."""
+    return np.asarray(_find_holders(runs.offsets, runs.starts, found.runs.offsets, found.runs.starts))
+
+
+def weigh_runs(runs: Runs, evidence: NDArray[np.float32], cut: float, most: float) -> NDArray[np.float64]:
+    """Return the weight of each run of a tile, whose evidence is given; see `weigh_tile`."""
+    weights = np.zeros(runs.starts.size + 1)
+    numbers = np.arange(1, weights.size, dtype=np.int32)
+    _weigh_runs(runs.offsets, runs.starts, runs.stops, numbers, evidence, _largest_below(cut), cut, most, weights)
+    return weights[1:]
+
+
+def paint_runs(runs: Runs, labels: NDArray[np.int32], painted: NDArray[np.int32], factor: int) -> None:
+    """Write the greatest label of each cell of `factor` by `factor` pixels of a tile into `painted`, 0 where none."""
+    painted[:] = 0
+    _paint_cells(runs.offsets, runs.starts, runs.stops, labels, painted, factor)
+
+
+class Sums(NamedTuple):
+    """A quantity over the regions of a tile; sums of tiles add up."""
+
+    total: NDArray[np.float64]
+    """(regions,): of the pixels as whole numbers, see `Quantity`."""
+    largest: NDArray[np.float64]
+
+
+def sum_tile(runs: Runs, labels: NDArray[np.int32], count: int, quantity: Quantity) -> Sums:
+    """Return a quantity, the plane of which is the tile's, over the regions 1 to `count` of a tile."""
+    _measure_runs(runs.offsets, runs.starts, runs.stops, labels, *quantity)
+    return Sums(*_sum_runs(labels, quantity.sums, quantity.largest, count))
 
 
 def make_regions(runs: Runs, width: int, min_area: float) -> Regions:
@@ -176,14 +255,17 @@ class Quantity(NamedTuple):
     """(runs,)."""
 
 
-def make_quantity(found: Regions, plane: NDArray[Any], span: float, zero: float = 0.0) -> Quantity:
-    """Return `plane`, whose values span about `span`, as a quantity still to be measured.
+def make_quantity(runs: int, plane: NDArray[Any], span: float, zero: float = 0.0) -> Quantity:
+    """Return `plane`, whose values span about `span`, as a quantity still to be measured over so many runs.
 
     Whole numbers count whole; floats are rounded to 2^-24 of the power of two not above `span`.
     """
-    unit = MEAN_UNIT * 2.0 ** math.floor(math.log2(span)) if plane.dtype.kind == "f" else 1.0
-    count = found.labels.size
-    return Quantity(plane, zero, unit, np.zeros(count), np.zeros(count))
+    return Quantity(plane, zero, find_unit(plane.dtype, span), np.zeros(runs), np.zeros(runs))
+
+
+def find_unit(dtype: np.dtype[Any], span: float) -> float:
+    """Return the unit in which the pixels of a quantity count."""
+    return MEAN_UNIT * 2.0 ** math.floor(math.log2(span)) if dtype.kind == "f" else 1.0
 
 
 def paint_tile(found: Regions, top: int, bottom: int, labels: NDArray[np.int32]) -> None:
@@ -205,6 +287,13 @@ def make_table(found: Regions, quantities: Mapping[str, Quantity]) -> pd.DataFra
 
     Each quantity has its mean over the region as a column; difference and evidence have their greatest value too.
     """
+    count = len(found.area)
+    sums = {name: Sums(*_sum_runs(found.labels, each.sums, each.largest, count)) for name, each in quantities.items()}
+    return make_table_of(found, sums, {name: (each.zero, each.unit) for name, each in quantities.items()})
+
+
+def make_table_of(found: Regions, sums: Mapping[str, Sums], units: Mapping[str, tuple[float, float]]) -> pd.DataFrame:
+    """Return the same from the sums over each region; `units` are zero and unit of each quantity."""
     import pandas as pd
 
     count = len(found.area)
@@ -212,12 +301,91 @@ def make_table(found: Regions, quantities: Mapping[str, Quantity]) -> pd.DataFra
     columns |= dict(zip(("min_row", "min_col", "max_row", "max_col"), found.boxes.T, strict=True))
     columns |= {"area": found.area, "contour_area": found.contour_area}
     columns |= dict(zip(("centroid_row", "centroid_col"), found.centroids.T, strict=True))
-    for name, quantity in quantities.items():
-        sums, largest = _sum_runs(found.labels, quantity.sums, quantity.largest, count)
-        columns[f"{name}_mean"] = sums / np.maximum(found.area, 1) * quantity.unit + quantity.zero
+    for name, (total, largest) in sums.items():
+        zero, unit = units[name]
+        columns[f"{name}_mean"] = total / np.maximum(found.area, 1) * unit + zero
         if name in ("difference", "evidence"):
             columns[f"{name}_max"] = largest
     return pd.DataFrame(columns)
+
+
+@_compile
+def _join_columns(offsets, starts, stops, open_gaps, bases):  # type: ignore[no-untyped-def]
+    """Return offsets, starts, stops, open gaps and places; `offsets` are (tiles, rows + 1), `bases` first runs."""
+    count, height = offsets.shape[0], offsets.shape[1] - 1
+    joined = np.empty(height + 1, np.int64)
+    new_starts, new_stops = np.empty_like(starts), np.empty_like(stops)
+    new_open = np.zeros(starts.size + height, np.bool_)
+    places = np.empty(starts.size, np.int64)
+    joined[0] = 0
+    runs = 0
+    for row in range(height):
+        gap = runs + row
+        for tile in range(count):
+            base = bases[tile]
+            # Gaps of a tile follow each other as its runs do, with one more for each row
+            gaps = base + tile * height + row
+            for run in range(base + offsets[tile, row], base + offsets[tile, row + 1]):
+                new_open[gap] |= open_gaps[gaps + run - base]
+                if runs > joined[row] and new_stops[runs - 1] == starts[run]:
+                    new_stops[runs - 1] = stops[run]
+                else:
+                    new_starts[runs], new_stops[runs] = starts[run], stops[run]
+                    runs += 1
+                    gap += 1
+                places[run] = runs - 1
+            new_open[gap] |= open_gaps[gaps + offsets[tile, row + 1]]
+        joined[row + 1] = runs
+    return joined, new_starts[:runs].copy(), new_stops[:runs].copy(), new_open[: runs + height].copy(), places
+
+
+@_compile
+def _clip_runs(offsets, starts, stops, run_labels, left, right):  # type: ignore[no-untyped-def]
+    height = offsets.size - 1
+    clipped = np.zeros(height + 1, np.int64)
+    size = offsets[height] - offsets[0]
+    new_starts, new_stops = np.empty(size, np.int32), np.empty(size, np.int32)
+    labels = np.empty(size, np.int32)
+    count = 0
+    for row in range(height):
+        low, high = offsets[row], offsets[row + 1]
+        while low < high:
+            middle = (low + high) // 2
+            if stops[middle] <= left:
+                low = middle + 1
+            else:
+                high = middle
+        for run in range(low, offsets[row + 1]):
+            if starts[run] >= right:
+                break
+            if run_labels[run]:
+                new_starts[count] = max(starts[run], left) - left
+                new_stops[count] = min(stops[run], right) - left
+                labels[count] = run_labels[run]
+                count += 1
+        clipped[row + 1] = count
+    return clipped, new_starts[:count].copy(), new_stops[:count].copy(), labels[:count].copy()
+
+
+@_compile
+def _find_holders(offsets, starts, filled_offsets, filled_starts):  # type: ignore[no-untyped-def]
+    holders = np.empty(starts.size, np.int64)
+    for row in range(offsets.size - 1):
+        holder = filled_offsets[row]
+        for run in range(offsets[row], offsets[row + 1]):
+            while holder + 1 < filled_offsets[row + 1] and filled_starts[holder + 1] <= starts[run]:
+                holder += 1
+            holders[run] = holder
+    return holders
+
+
+@_compile
+def _paint_cells(offsets, starts, stops, run_labels, painted, factor):  # type: ignore[no-untyped-def]
+    for row in range(offsets.size - 1):
+        line = painted[row // factor]
+        for run in range(offsets[row], offsets[row + 1]):
+            for cell in range(starts[run] // factor, (stops[run] - 1) // factor + 1):
+                line[cell] = max(line[cell], run_labels[run])
 
 
 @_compile

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Origins", "resample_tile"]
+__all__ = ["Origins", "resample_tile", "round_to"]
 
 # Taps of the Lanczos interpolation, and steps to a pixel in its table.
 TAPS = 6
@@ -70,6 +70,14 @@ def resample_tile(
         _shift(plane, target, top, bottom, down, right, down_taps, right_taps, where)
     else:
         _warp(plane, target, top, bottom, np.ascontiguousarray(matrix, np.float64), _table(), where)
+
+
+def round_to(plane: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return `plane` in `dtype`; in integers clipped and rounded, 0 where there is nothing."""
+    if dtype.kind == "f":
+        return plane.astype(dtype)
+    found: NDArray[Any] = np.rint(np.minimum(np.fmax(plane, 0), np.iinfo(dtype).max)).astype(dtype)
+    return found
 
 
 def _weigh(fraction: float) -> NDArray[np.float64]:

@@ -215,12 +215,12 @@ def paint_regions(
 ) -> tuple[NDArray[np.int32], pd.DataFrame]:
     """Return labels and table of regions that were found."""
     labels = np.empty(difference.shape, np.int32)
-    quantities = {"difference": regions.make_quantity(found, difference, 1.0)}
+    quantities = {"difference": regions.make_quantity(found.labels.size, difference, 1.0)}
     if evidence is not None:
-        quantities["evidence"] = regions.make_quantity(found, evidence, 1.0)
+        quantities["evidence"] = regions.make_quantity(found.labels.size, evidence, 1.0)
     if pair is not None:
         for name, plane in (("before", pair.before), ("after", pair.after)):
-            quantities[name] = regions.make_quantity(found, plane, pair.data_range, pair.center)
+            quantities[name] = regions.make_quantity(found.labels.size, plane, pair.data_range, pair.center)
 
     def paint_tile(rows: tiles.Rows) -> None:
         regions.paint_tile(found, *rows, labels)

@@ -1,0 +1,51 @@
+"""Coarser views of a map: the greatest value in each cell, so that a small change shows from afar."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+__all__ = ["merge", "pool"]
+
+_compile = njit(nogil=True, error_model="numpy", cache=True)
+
+
+def pool(part: NDArray[np.float32], row: int, column: int, factor: int) -> NDArray[np.float32]:
+    """Return the greatest value in each cell of `factor` by `factor` pixels of a part of a map.
+
+    Parameters
+    ----------
+    part : (H, W) float32
+        NaN is not valid; a cell without a valid pixel is NaN.
+    row, column : int
+        Where the part's first pixel lies in its cell.
+    factor : int
+        Pixels along the side of a cell.
+    """
+    if factor == 1:
+        return np.array(part, np.float32)
+    cells = np.full((-(-(row + part.shape[0]) // factor), -(-(column + part.shape[1]) // factor)), np.nan, np.float32)
+    _pool(part, row, column, factor, cells)
+    return cells
+
+
+def merge(whole: NDArray[np.float32], cells: NDArray[np.float32], row: int, column: int) -> None:
+    """Raise the cells of a coarse map, from (`row`, `column`) on, to those of a part of it."""
+    target = whole[row : row + cells.shape[0], column : column + cells.shape[1]]
+    np.fmax(target, cells, out=target)
+
+
+@_compile
+def _pool(part, row, column, factor, cells):  # type: ignore[no-untyped-def]
+    for i in range(part.shape[0]):
+        line, target = part[i], cells[(row + i) // factor]
+        cell, left = 0, factor - column
+        for j in range(line.size):
+            if left == 0:
+                cell += 1
+                left = factor
+            left -= 1
+            # Not by max, which would keep NaN
+            if not line[j] <= target[cell] and line[j] == line[j]:
+                target[cell] = line[j]

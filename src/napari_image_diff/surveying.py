@@ -1,0 +1,355 @@
+"""What has to be known of images that are read in parts before their tiles are worked on.
+
+Their shapes fit together; one data range holds for all frames; each frame has its place and its light. All of it is
+found by sweeps whose tiles return little, and is the same as `pairing` finds for images in memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import alignment, detection, frames, intensity, pairing, planes, preparation, tiles
+from .blocks import Facts, PlaneView, Reader, make_block, make_planes, to_luma
+from .preparation import NOTHING, Extent, Plane
+from .settings import Settings
+from .sources import Source, open_source
+from .tiles import Box
+
+__all__ = ["Opened", "Surveyed", "open_images", "settle", "survey"]
+
+Grid = tuple[int, int, NDArray[Any]]
+"""Some of the pixels that are sampled: where the first of them stands among all, and their values."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """Two images that are read in parts, checked against each other; nothing of them is read yet."""
+
+    channels: tuple[Any, Any]
+    sources: tuple[Source, ...]
+    """before, after, and those of ``masks``."""
+    masks: tuple[str, ...]
+    leading: tuple[int, ...]
+    lone: tuple[bool, bool]
+    """Which of the two has one frame that is compared with every frame of the other."""
+    not_shared: int
+    """Number of frames that only one of the two has."""
+    sides: tuple[tuple[int, int], tuple[int, int]]
+    """Rows and columns of a frame of either image as it was given."""
+
+    @property
+    def count(self) -> int:
+        """Number of frames."""
+        return math.prod(self.leading)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns that are compared."""
+        rows, columns = (min(both) for both in zip(*self.sides, strict=True))
+        return rows, columns
+
+    def pick(self, facts: Facts, frame: int) -> Reader:
+        """Return a frame, to be read as `facts` say."""
+        place = tuple(int(step) for step in np.unravel_index(frame, self.leading)) if self.leading else ()
+        along = [not lone for lone in self.lone] + [len(source.shape) > 2 for source in self.sources[2:]]
+        return Reader(facts, self.sources, tuple(place if has_frames else () for has_frames in along))
+
+    def cut(self) -> list[Box]:
+        """Return the tiles of a frame, along the chunks of the image that has the larger ones."""
+        found = []
+        for source, lone in zip(self.sources, self.lone, strict=False):
+            first = 0 if lone else len(self.leading)
+            chunks = source.chunks[first], source.chunks[first + 1]
+            whole = all(len(lengths) == 1 for lengths in chunks)
+            found.append((not whole, max(chunks[0]) * max(chunks[1]), chunks))
+        return tiles.cut_boxes(self.grid, max(found, key=lambda each: each[:2])[2])
+
+
+class Surveyed(NamedTuple):
+    """What was found out of all frames."""
+
+    facts: Facts
+    previews: list[NDArray[Any] | None]
+    """Of before at each frame, for alignment."""
+
+
+class _Ask(NamedTuple):
+    """What is asked of a tile."""
+
+    measured: bool
+    """Whether extents are."""
+    with_scales: bool
+    steps: tuple[tuple[int, int], tuple[int, int]]
+    """Of `preparation.sample_grid` for before and after, the frames laid under each other; (0, 0): not asked for."""
+    tops: tuple[int, int]
+    """The frame's first row among those of all frames."""
+    stride: int
+    """Of the preview; 0: not asked for."""
+
+
+class _Found(NamedTuple):
+    """What a tile returns, of before and of after."""
+
+    extents: tuple[Extent, Extent]
+    grids: tuple[Grid, Grid]
+    preview: Grid
+    alpha: tuple[tuple[float, float], tuple[float, float]]
+    """Least and greatest."""
+
+
+def open_images(before: Any, after: Any, settings: Settings, masks: Mapping[str, Any]) -> Opened:
+    """Return two images of which one at least is lazy, and masks (None where there is none).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they cannot be compared, as `planes.read_planes` and `frames.make_stack` have it.
+    """
+    if settings.size == "pad":
+        raise ValueError(
+            "size is 'pad', which needs images in memory, and before or after is one that is read in chunks; give "
+            "size='overlap', or load both with numpy.asarray"
+        )
+    sources, images = [], []
+    for image, name in ((before, "before"), (after, "after")):
+        source = open_source(image, name)
+        preparation.check_numbers(source.dtype, source.shape, name)
+        shape = source.shape[:-1] if len(source.shape) > 2 and source.shape[-1] == 1 else source.shape
+        channels = preparation.find_channels(shape, name, settings.channels, stacks=True)
+        # Of the plane only its shape is asked
+        images.append(Plane(np.broadcast_to(np.empty((), source.dtype), shape), channels))
+        sources.append(source)
+    planes.check_sides(images[0], images[1], settings)
+    leading, lone, not_shared = frames.match_frames((images[0], images[1]), settings)
+    sides = planes.sides_of(images[0]), planes.sides_of(images[1])
+    names = [name for name, mask in masks.items() if mask is not None]
+    for name in names:
+        mask = open_source(masks[name], name)
+        frames.check_mask(mask.dtype, mask.shape, name, leading, sides[0])
+        sources.append(mask)
+    channels_of_both = (images[0].channels, images[1].channels)
+    return Opened(channels_of_both, tuple(sources), tuple(names), leading, lone, not_shared, sides)
+
+
+def survey(opened: Opened, settings: Settings, boxes: Sequence[Box], step: tiles.Step) -> Surveyed:
+    """Return what is the same for all tiles of all frames, and the previews that alignment needs."""
+    dtypes = opened.sources[0].dtype, opened.sources[1].dtype
+    dtype = preparation.common_dtype(*dtypes)
+    transparent = settings.alpha == "compare" and "RGBA" in opened.channels
+    facts = Facts(opened.channels, dtype, opened.grid, opened.masks, transparent)
+    gathered = _gather(opened, facts, settings, boxes, step)
+    extents = [preparation.merge_extents(each) if each else NOTHING for each in gathered.extents]
+    data_range = settings.data_range
+    if data_range == 0:
+        scale = preparation.find_scale(dtypes, extents)
+        pixels = sum(extent.finite for extent in extents)
+        data_range = scale if scale is not None else _span(opened, facts, boxes, gathered.once, pixels, step)
+    preparation.check_values(data_range, extents if settings.data_range == 0 or dtype == np.float64 else [])
+    with_alpha = transparent and any(
+        low != high or high < planes.opaque(source.dtype, high)
+        for (low, high), source, channels in zip(gathered.alpha, opened.sources, opened.channels, strict=False)
+        if channels == "RGBA"
+    )
+    center, quantum = preparation.find_middle(dtype, *gathered.grids, data_range)
+    facts = facts._replace(
+        colours=(4 if with_alpha else 3) if opened.channels != ("gray", "gray") else 0,
+        data_range=data_range,
+        center=center,
+        quantum=quantum,
+        largest=max(0.0, *(max(-extent.low, extent.high) for extent in extents)),
+    )
+    return Surveyed(facts, gathered.previews)
+
+
+class _Gathered(NamedTuple):
+    """What the tiles of all frames returned, put together."""
+
+    once: tuple[bool, bool]
+    """Whether of an image, which has one frame, only that is looked at."""
+    extents: tuple[list[Extent], list[Extent]]
+    grids: tuple[NDArray[Any], NDArray[Any]]
+    previews: list[NDArray[Any] | None]
+    alpha: list[tuple[float, float]]
+
+
+def _gather(opened: Opened, facts: Facts, settings: Settings, boxes: Sequence[Box], step: tiles.Step) -> _Gathered:
+    """Sweep over all frames."""
+    floats = facts.dtype.kind == "f"
+    resolve = settings.data_range == 0
+    small = not resolve and settings.data_range < detection.SMALLEST_RANGE
+    measured = (resolve and facts.dtype != np.uint8) or facts.dtype == np.float64 or (floats and small)
+    stride = alignment.find_stride(opened.grid) if settings.align != "none" else 0
+    # What counts of an image of one frame may differ from frame to frame
+    once = tuple(lone and not (opened.masks or facts.transparent) for lone in opened.lone)
+    rows, columns = opened.grid
+    heights = [rows * (1 if alone else opened.count) for alone in once]
+    steps = [preparation.grid_steps((height, columns)) if floats else (0, 0) for height in heights]
+    kind = facts.plane_dtype
+    found = _Gathered(
+        (once[0], once[1]),
+        ([], []),
+        (_room(heights[0], columns, steps[0], kind), _room(heights[1], columns, steps[1], kind)),
+        [_room(rows, columns, (stride, stride), kind) if stride else None for _ in range(opened.count)],
+        [(math.inf, -math.inf), (math.inf, -math.inf)],
+    )
+    if not (measured or stride or floats or facts.transparent):
+        return found
+    with_scales = opened.sources[0].dtype != opened.sources[1].dtype
+    for frame in range(opened.count):
+        first = [0 if alone else frame * rows for alone in once]
+        ask = _Ask(measured, with_scales, (steps[0], steps[1]), (first[0], first[1]), stride)
+        reader = opened.pick(facts, frame)
+
+        def take(of_tile: _Found, frame: int = frame) -> None:
+            _put(found.previews[frame], of_tile.preview)
+            for image in range(2):
+                if frame == 0 or not once[image]:
+                    found.extents[image].append(of_tile.extents[image])
+                    _put(found.grids[image], of_tile.grids[image])
+                (low, high), (least, most) = of_tile.alpha[image], found.alpha[image]
+                # NaN, which is not opaque, stays
+                found.alpha[image] = (float(np.minimum(low, least)), float(np.maximum(high, most)))
+
+        tiles.map_parts(_survey_tile, [reader.work(box, ask) for box in boxes], step, take)
+    return found
+
+
+def _room(rows: int, columns: int, steps: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return room for the pixels sampled of an image; none where none are."""
+    if not steps[0]:
+        return np.zeros((0, 0), dtype)
+    return np.zeros((-(-rows // steps[0]), -(-columns // steps[1])), dtype)
+
+
+def _put(target: NDArray[Any] | None, grid: Grid) -> None:
+    """Put some of the pixels sampled in their place."""
+    row, column, part = grid
+    if target is not None:
+        target[row : row + part.shape[0], column : column + part.shape[1]] = part
+
+
+def _pick(plane: NDArray[Any], top: int, left: int, steps: tuple[int, int]) -> Grid:
+    """Return the pixels sampled of a tile whose first pixel is (top, left)."""
+    if not steps[0]:
+        return 0, 0, plane[:0, :0]
+    part = plane[-top % steps[0] :: steps[0], -left % steps[1] :: steps[1]].copy()
+    return -(-top // steps[0]), -(-left // steps[1]), part
+
+
+def _survey_tile(arrays: list[NDArray[Any]], facts: Facts, box: Box, ask: _Ask) -> _Found:
+    """Look at one tile."""
+    images, valid = make_planes(arrays, facts)
+    lumas = [to_luma(image, facts.dtype) for image in images]
+    extents = [NOTHING, NOTHING]
+    if ask.measured:
+        for number, luma in enumerate(lumas):
+            counted = planes.read_only(luma if valid is None else planes.blank(luma, valid))
+            extents[number] = preparation.measure_extent(counted, 0, len(counted), ask.with_scales)
+    if valid is not None:
+        lumas[0] = planes.with_nan(lumas[0], valid)
+    grids = [_pick(luma, top + box[0], box[1], s) for luma, top, s in zip(lumas, ask.tops, ask.steps, strict=True)]
+    alpha = [(math.inf, -math.inf), (math.inf, -math.inf)]
+    for number, image in enumerate(images):
+        if image.channels == "RGBA" and facts.transparent:
+            alpha[number] = (float(image.data[..., 3].min()), float(image.data[..., 3].max()))
+    preview = _pick(lumas[0], box[0], box[1], (ask.stride, ask.stride))
+    return _Found((extents[0], extents[1]), (grids[0], grids[1]), preview, (alpha[0], alpha[1]))
+
+
+def _span(
+    opened: Opened, facts: Facts, boxes: Sequence[Box], once: tuple[bool, bool], pixels: int, step: tiles.Step
+) -> float:
+    """Return the span of both images between the percentiles 0.1 and 99.9."""
+
+    def count(shift: int, prefixes: NDArray[np.uint64]) -> NDArray[np.int64]:
+        total = np.zeros((len(prefixes), 1 << preparation.KEY_BITS), np.int64)
+
+        def take(counts: NDArray[np.int64]) -> None:
+            np.add(total, counts, out=total)
+
+        for frame in range(opened.count):
+            which = tuple(number for number in range(2) if frame == 0 or not once[number])
+            work = [opened.pick(facts, frame).work(box, shift, prefixes, which) for box in boxes]
+            tiles.map_parts(_count_keys, work, tiles.uncounted(step), take)
+        return total
+
+    return preparation.find_span(count, pixels, facts.dtype)
+
+
+def _count_keys(
+    arrays: list[NDArray[Any]],
+    facts: Facts,
+    box: Box,
+    shift: int,
+    prefixes: NDArray[np.uint64],
+    which: tuple[int, ...],
+) -> NDArray[np.int64]:
+    """Return the values of a tile by some of their bits, see `preparation.count_keys`."""
+    images, valid = make_planes(arrays, facts)
+    counts = np.zeros((len(prefixes), 1 << preparation.KEY_BITS), np.int64)
+    for number in which:
+        luma = to_luma(images[number], facts.dtype)
+        counted = np.ascontiguousarray(luma if valid is None else planes.blank(luma, valid))
+        counts += preparation.count_keys(
+            preparation.order_keys(planes.read_only(counted)), 0, len(luma), shift, prefixes
+        )
+    return counts
+
+
+def settle(
+    opened: Opened, surveyed: Surveyed, frame: int, settings: Settings, boxes: Sequence[Box], step: tiles.Step
+) -> tuple[Reader, dict[str, Any]]:
+    """Return one frame as it is compared, and the notes that `pairing.settle` makes."""
+    facts = surveyed.facts
+    reader = opened.pick(facts, frame)
+    preview = surveyed.previews[frame]
+    given = None if preview is None else (alignment.find_stride(facts.grid), preview)
+    before: Any = PlaneView(reader, False, given)
+    after: Any = PlaneView(reader, True)
+    aligned = alignment.find_alignment(before, after, settings.align, facts.data_range)
+    if aligned.outcome == "aligned":
+        facts = facts._replace(matrix=aligned.matrix)
+        reader = opened.pick(facts, frame)
+    light = None
+    if settings.match_intensity == "gain_offset":
+        light, clipped = _fit_light(reader, boxes, step)
+        reader = opened.pick(facts._replace(light=light, clipped=clipped), frame)
+    return reader, pairing.make_notes(aligned, light, opened.sides)
+
+
+def _fit_light(reader: Reader, boxes: Sequence[Box], step: tiles.Step) -> tuple[intensity.Light, tuple[bool, bool]]:
+    """Return gain and offset of after, and whether its gray plane and its colours may be clipped."""
+    facts = reader.facts
+    every = intensity.find_step(facts.grid)
+    samples = [_room(*facts.grid, (every, every), facts.plane_dtype) for _ in range(2)]
+    ends = np.array([[np.inf, -np.inf], [np.inf, -np.inf]])
+
+    def take(found: tuple[Grid, Grid, NDArray[np.float64]]) -> None:
+        for target, grid in zip(samples, found[:2], strict=True):
+            _put(target, grid)
+        ends[:, 0], ends[:, 1] = np.fmin(ends[:, 0], found[2][:, 0]), np.fmax(ends[:, 1], found[2][:, 1])
+
+    tiles.map_parts(_sample_light, [reader.work(box, every) for box in boxes], tiles.uncounted(step), take)
+    light = intensity.fit_light(samples[0], samples[1], facts.data_range, step=1)
+    luma, colour = (bool(low >= 0 and high <= facts.data_range) for low, high in ends)
+    return light, (luma, colour)
+
+
+def _sample_light(
+    arrays: list[NDArray[Any]], facts: Facts, box: Box, every: int
+) -> tuple[Grid, Grid, NDArray[np.float64]]:
+    """Return what `intensity.fit_light` looks at in a tile, and the ends of the finite values of after."""
+    pair = make_block(arrays, facts, box)
+    one, other = (_pick(plane, box[0], box[1], (every, every)) for plane in (pair.before, pair.after))
+    ends = np.array([[np.inf, -np.inf], [np.inf, -np.inf]])
+    for number, image in enumerate([pair.after, *(colours[..., :3] for colours in pair.colours[1:])]):
+        finite = image[np.isfinite(image)]
+        if finite.size:
+            ends[number] = finite.min(), finite.max()
+    return one, other, ends
