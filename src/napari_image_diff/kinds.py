@@ -11,7 +11,7 @@ All levels in this room are in units of 1/255 of the data range.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,20 @@ from numpy.typing import NDArray
 from . import tiles
 from .planes import read_only
 
-__all__ = ["KINDS", "Kinds", "name_kinds"]
+__all__ = [
+    "KINDS",
+    "Asked",
+    "Crop",
+    "Kinds",
+    "Looks",
+    "find_crop",
+    "find_reach",
+    "match_crop_within",
+    "match_crops",
+    "measure_crop",
+    "name_kinds",
+    "name_kinds_by",
+]
 
 _compile = njit(nogil=True, error_model="numpy", cache=True)
 
@@ -64,6 +77,8 @@ REACH = 64
 # Old places and new ones of moved things are looked for among so many most similar regions. Their looks may differ by
 # so much: 10 levels of colour, 20 of roughness, a quarter of the length.
 CANDIDATES, UNLIKE = 4, 10.0
+# Larger regions, in pixels a side, are not things that moved.
+LARGEST_MOVED = 4096
 # Levels of colour that count as much as the way from one side of the image to the other.
 FAR = 4.0
 # More pairs than these, the least alike, are not looked at: half a second's work.
@@ -116,16 +131,34 @@ class _Measures(NamedTuple):
     """Whether what was there still is."""
 
 
-class _Images(NamedTuple):
-    """Two images and what changed in them, as `name_kinds` takes them."""
+class Asked(NamedTuple):
+    """What the regions are held against each other with; (N,) squares of levels."""
+
+    noise: NDArray[np.float64]
+    limits: NDArray[np.float64]
+    """A pixel changed where its squared change is greater."""
+
+
+class Looks(NamedTuple):
+    """How regions, given by their numbers from 0 on, are looked at."""
+
+    measure: Callable[[NDArray[np.int64]], Sequence[NDArray[np.float64]]]
+    """Sums over each region, and its mean colours before and after."""
+    match: Callable[[NDArray[np.int64], Asked], NDArray[np.float64]]
+    """For each pair (old, new): the share of the change that a move explains, its rows and columns."""
+    match_within: Callable[[NDArray[np.int64], Asked], NDArray[np.float64]]
+    """The same of each region by itself."""
+
+
+class Crop(NamedTuple):
+    """A part of two images."""
 
     before: NDArray[Any]
-    """(H, W, channels)"""
+    """(h, w, channels)"""
     after: NDArray[Any]
     labels: NDArray[np.int32]
-    boxes: NDArray[np.int64]
-    scale: float
-    """Levels to a unit of the data."""
+    top: int
+    left: int
 
 
 class _Moves(NamedTuple):
@@ -199,12 +232,25 @@ def name_kinds(
         raise ValueError(f"data_range is {data_range}; a positive number is wanted")
     scale = 255.0 / data_range
     before, after = (read_only(image if image.ndim == 3 else image[..., None]) for image in (before, after))
-    labels, boxes = read_only(labels), read_only(np.asarray(boxes, np.int64).reshape(-1, 4))
-    images = _Images(before, after, labels, boxes, scale)
-    every, step = np.arange(len(boxes)), step or tiles.stepper(None, 0)
-    sums, means = _share(every, lambda some: _measure(*images, some, (noise * scale) ** 2), step)
-    found = _derive(sums, means)
-    moves = _find_moves(images, found, step)
+    images = (before, after, read_only(labels))
+    boxes, step = read_only(np.asarray(boxes, np.int64).reshape(-1, 4)), step or tiles.stepper(None, 0)
+
+    def measure(some: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+        return _share(some, lambda few: _measure(*images, boxes, scale, few, (noise * scale) ** 2), step)
+
+    def match(pairs: NDArray[np.int64], asked: Asked) -> NDArray[np.float64]:
+        return _share(pairs, lambda few: (_match_places(*images, boxes, scale, *asked, few),), step)[0]
+
+    def match_within(some: NDArray[np.int64], asked: Asked) -> NDArray[np.float64]:
+        return _share(some, lambda few: (_match_within(*images, boxes, scale, *asked, few),), step)[0]
+
+    return name_kinds_by(Looks(measure, match, match_within), boxes)
+
+
+def name_kinds_by(looks: Looks, boxes: NDArray[np.int64]) -> Kinds:
+    """Do what `name_kinds` does by functions that look at the regions, wherever the images are."""
+    found = _derive(*looks.measure(np.arange(len(boxes))))
+    moves = _find_moves(looks, boxes, found)
     kind = _choose(found, moves.explained > 0)
     return Kinds(kind, _explain(kind, found, moves), moves.partner, moves.shift)
 
@@ -301,21 +347,89 @@ def _choose(found: _Measures, moved: NDArray[np.bool_]) -> list[str]:
     return [str(word) for word in np.select(list(rules.values()), list(rules), "added")]
 
 
-def _find_moves(images: _Images, found: _Measures, step: tiles.Step) -> _Moves:
+def find_crop(box: Sequence[int], shape: tuple[int, int]) -> tuple[int, int, int, int, int]:
+    """Return top, left, bottom and right of what is measured of a region, and of how many pixels one is."""
+    top, left = max(0, box[0] - MARGIN), max(0, box[1] - MARGIN)
+    bottom, right = min(shape[0], box[2] + MARGIN), min(shape[1], box[3] + MARGIN)
+    return top, left, bottom, right, (max(bottom - top, right - left) + CROP - 1) // CROP
+
+
+def measure_crop(
+    before: NDArray[Any], after: NDArray[Any], labels: NDArray[np.int32], number: int, data_range: float, noise: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what `Looks.measure` does of one region, of which just the pixels that `find_crop` tells are given."""
+    scale = 255.0 / data_range
+    height, width = labels.shape
+    # The box of which the kernel looks at just the crop
+    boxes = read_only(np.array([[MARGIN, MARGIN, height - MARGIN, width - MARGIN]], np.int64))
+    own = np.where(labels == number, 1, np.where(labels > 0, 2, 0)).astype(np.int32)
+    one, other, marks = (read_only(np.ascontiguousarray(image)) for image in (before, after, own))
+    first = np.zeros(1, np.int64)
+    found: tuple[NDArray[np.float64], NDArray[np.float64]]
+    found = _measure(one, other, marks, boxes, scale, first, (noise * scale) ** 2)
+    return found
+
+
+def find_reach(box: NDArray[np.int64], other: NDArray[np.int64]) -> int:
+    """Return how far around two regions is looked to match them."""
+    sides = (box[2:] - box[:2]) - (other[2:] - other[:2])
+    return int(np.abs(sides).max()) + MARGIN
+
+
+def match_crops(
+    old: Crop,
+    new: Crop,
+    boxes: NDArray[np.int64],
+    pair: Sequence[int],
+    shape: tuple[int, int],
+    data_range: float,
+    asked: Asked,
+) -> NDArray[np.float64]:
+    """Return what `Looks.match` does of one pair of regions, with `find_reach` around each, in images of `shape`."""
+    sides, bounds = [], []
+    for crop, region in zip((old, new), pair, strict=True):
+        origin = np.array([crop.top, crop.left, crop.top, crop.left])
+        sides.append(boxes[region] - origin)
+        bounds.append(np.array([0, 0, *shape]) - origin)
+    before, after, labels, *others = (
+        read_only(np.ascontiguousarray(image)) for crop in (old, new) for image in crop[:3]
+    )
+    noise, limits = (each[list(pair)] for each in asked)
+    share, rows, columns = _match_crops(
+        before, after, labels, others[0], others[1], others[2], pair[0] + 1, pair[1] + 1,
+        sides[0], sides[1], bounds[0], bounds[1], 255.0 / data_range, noise, limits,
+    )  # fmt: skip
+    return np.array([share, rows + new.top - old.top, columns + new.left - old.left])
+
+
+def match_crop_within(
+    crop: Crop, boxes: NDArray[np.int64], region: int, data_range: float, asked: Asked
+) -> NDArray[np.float64]:
+    """Return what `Looks.match_within` does of one region, of which the box is given."""
+    box = read_only(boxes[region : region + 1] - np.array([crop.top, crop.left, crop.top, crop.left]))
+    labels = (crop.labels == region + 1).astype(np.int32)
+    before, after, own = (read_only(np.ascontiguousarray(image)) for image in (crop.before, crop.after, labels))
+    noise, limits = (each[region : region + 1] for each in asked)
+    first = np.zeros(1, np.int64)
+    found: NDArray[np.float64] = _match_within(before, after, own, box, 255.0 / data_range, noise, limits, first)[0]
+    return found
+
+
+def _find_moves(looks: Looks, boxes: NDArray[np.int64], found: _Measures) -> _Moves:
     """Hold what was lost in one region against what is new in another of the same size and look, or in itself."""
-    count = len(images.boxes)
+    count = len(boxes)
     moves = _Moves(np.zeros(count, np.int64), np.full((count, 2), np.nan), np.zeros(count))
-    limits = np.maximum(9 * found.noise, 0.09 * found.change)
-    lost = np.flatnonzero(~found.same)
-    pairs = _pair_likes(images.boxes, found, lost)
-    (matches,) = _share(pairs, lambda some: (_match_places(*images, found.noise, limits, some),), step)
+    asked = Asked(found.noise, np.maximum(9 * found.noise, 0.09 * found.change))
+    lost = np.flatnonzero(~found.same & ((boxes[:, 2:] - boxes[:, :2]).max(1, initial=0) <= LARGEST_MOVED))
+    pairs = _pair_likes(boxes, found, lost)
+    matches = looks.match(pairs, asked)
     for row in np.argsort(-matches[:, 0], kind="stable"):
         old, new = pairs[row]
         if matches[row, 0] > 0 and moves.partner[old] == moves.partner[new] == 0:
             moves.partner[old], moves.partner[new] = new + 1, old + 1
             moves.explained[[old, new]], moves.shift[[old, new]] = matches[row, 0], matches[row, 1:]
     rest = lost[moves.partner[lost] == 0]
-    (matches,) = _share(rest, lambda some: (_match_within(*images, found.noise, limits, some),), step)
+    matches = looks.match_within(rest, asked)
     within = matches[:, 0] > 0
     moves.explained[rest[within]], moves.shift[rest[within]] = matches[within, 0], matches[within, 1:]
     return moves
@@ -597,33 +711,65 @@ def _sum_core(b, a, core, sums, means):  # type: ignore[no-untyped-def]
 def _match_places(before, after, labels, boxes, scale, noise, limits, pairs):  # type: ignore[no-untyped-def]
     """Return for each pair of regions (old, new) the share of the change that a move explains, and the move."""
     found = np.zeros((len(pairs), 3))
+    bounds = np.array([0, 0, labels.shape[0], labels.shape[1]])
     last = -1
     for k in range(len(pairs)):
         old, new = pairs[k]
-        start, end = boxes[old], boxes[new]
         if old != last:
-            lost, lost_total = _sample(before, after, labels, old + 1, start, scale, noise[old], limits[old])
+            lost, total = _sample(before, after, labels, old + 1, boxes[old], scale, noise[old], limits[old])
             last = old
-        # the same thing's boxes agree, but for pixels that the surround hides: the middles' distance comes first
-        height = (end[2] - start[2]) - (end[0] - start[0])
-        width = (end[3] - start[3]) - (end[1] - start[1])
-        top, left = end[0] - start[0] + height // 2, end[1] - start[1] + width // 2
-        reach = min(max(abs(height), abs(width)) // 2 + 2, 8)
-        best, sampled = 1 - MOVED, False
-        for row, col in _spiral(reach):
-            rest = _misfit(before, after, lost, lost_total, top + row, left + col, scale, noise[old], best)
-            if rest < best:
-                if not sampled:
-                    come, come_total = _sample(before, after, labels, new + 1, end, scale, noise[new], limits[new])
-                    sampled = True
-                back = _misfit(after, before, come, come_total, -top - row, -left - col, scale, noise[new], best)
-                rest = max(rest, back)
-            if rest < best:
-                best = rest
-                found[k, 0], found[k, 1], found[k, 2] = 1 - best, top + row, left + col
-                if best == 0:
-                    break
+        share, rows, columns = _match_pair(
+            before, after, boxes[old], bounds, lost, total, noise[old],
+            before, after, boxes[new], bounds, labels, new + 1, noise[new], limits[new], scale,
+        )  # fmt: skip
+        found[k, 0], found[k, 1], found[k, 2] = share, rows, columns
     return found
+
+
+@_compile
+def _match_crops(  # type: ignore[no-untyped-def]
+    before, after, labels, other_before, other_after, other_labels, number, other_number,
+    start, end, bounds, other_bounds, scale, noise, limits,
+):  # fmt: skip
+    """Do the same for one pair, each of which is in a crop of its own; `noise` and `limits` are of the two."""
+    lost, total = _sample(before, after, labels, number, start, scale, noise[0], limits[0])
+    return _match_pair(
+        before, after, start, bounds, lost, total, noise[0],
+        other_before, other_after, end, other_bounds, other_labels, other_number, noise[1], limits[1], scale,
+    )  # fmt: skip
+
+
+@_compile
+def _match_pair(  # type: ignore[no-untyped-def]
+    before, after, start, bounds, lost, lost_total, noise,
+    other_before, other_after, end, other_bounds, labels, number, other_noise, limit, scale,
+):  # fmt: skip
+    """Return the share of the change that a move from `start` to `end` explains, and the move: rows, columns.
+
+    Old place and new are in images of their own, of which the whole image takes the pixels within `bounds`.
+    """
+    # the same thing's boxes agree, but for pixels that the surround hides: the middles' distance comes first
+    height = (end[2] - start[2]) - (end[0] - start[0])
+    width = (end[3] - start[3]) - (end[1] - start[1])
+    top, left = end[0] - start[0] + height // 2, end[1] - start[1] + width // 2
+    reach = min(max(abs(height), abs(width)) // 2 + 2, 8)
+    best, sampled = 1 - MOVED, False
+    share, rows, columns = 0.0, 0, 0
+    for row, col in _spiral(reach):
+        down, right = top + row, left + col
+        rest = _misfit(before, other_after, other_bounds, lost, lost_total, down, right, scale, noise, best)
+        if rest < best:
+            if not sampled:
+                come, come_total = _sample(other_before, other_after, labels, number, end, scale, other_noise, limit)
+                sampled = True
+            back = _misfit(other_after, before, bounds, come, come_total, -down, -right, scale, other_noise, best)
+            rest = max(rest, back)
+        if rest < best:
+            best = rest
+            share, rows, columns = 1 - best, down, right
+            if best == 0:
+                break
+    return share, rows, columns
 
 
 @_compile
@@ -680,13 +826,12 @@ def _difference_at(one, row, col, other, other_row, other_col, scale):  # type: 
 
 
 @_compile
-def _misfit(one, other, places, total, row, col, scale, noise, enough):  # type: ignore[no-untyped-def]
+def _misfit(one, other, bounds, places, total, row, col, scale, noise, enough):  # type: ignore[no-untyped-def]
     """Return the share of the change at `places` of `one` that is left in `other` so many rows and columns on."""
-    height, width = one.shape[:2]
     left = 0.0
     for k in range(len(places)):
         i, j = places[k, 0] + row, places[k, 1] + col
-        if not (0 <= i < height and 0 <= j < width):
+        if not (bounds[0] <= i < bounds[2] and bounds[1] <= j < bounds[3]):
             return 1.0
         rest = _difference_at(one, places[k, 0], places[k, 1], other, i, j, scale)
         # one that is not finite there speaks neither for the move nor against it
