@@ -6,12 +6,13 @@ import itertools
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
-from napari_image_diff import ssim
+from napari_image_diff import regions, ssim
 
 Array = NDArray[Any]
 
@@ -158,3 +159,138 @@ def test_sums_of_large_windows_do_not_wrap() -> None:
     assert pixels == 2 * 8
     assert found == pytest.approx(score, abs=1e-8)
     np.testing.assert_allclose(difference[50:54, 50:53, 50:60], 1 - expected[50:54, 50:53, 50:60], atol=1e-7)
+
+
+def found_in(difference: Array, min_area: float = -1, bands: int = 1) -> tuple[Array, pd.DataFrame]:
+    """Return labels and table of the regions above 0.5, found in so many bands of rows."""
+    tall = np.ascontiguousarray(difference.reshape(-1, difference.shape[2]), np.float32)
+    runs = regions.join_runs([regions.find_runs(part, 0.5) for part in np.array_split(tall, bands)])
+    found = regions.make_regions(runs, tall.shape[1], min_area, len(difference))
+    labels = np.empty(tall.shape, np.int32)
+    regions.paint_tile(found, 0, len(tall), labels)
+    return labels.reshape(difference.shape), regions.make_table(found, {})
+
+
+def scipy_labels(mask: Array) -> Array:
+    """Return the filled mask's labels by scipy, in raster order of the first voxels."""
+    labels, count = ndimage.label(ndimage.binary_fill_holes(mask), np.ones((3, 3, 3)))
+    _, first = np.unique(labels[labels > 0], return_index=True)
+    order = np.zeros(count + 1, np.int32)
+    order[1:][np.argsort(first)] = np.arange(1, count + 1)
+    return np.asarray(order[labels])
+
+
+def check_against_scipy(mask: Array) -> None:
+    labels, table = found_in(mask)
+    expected = scipy_labels(mask)
+    np.testing.assert_array_equal(labels, expected)
+    assert table["area"].tolist() == np.bincount(expected.ravel(), minlength=len(table) + 1)[1:].tolist()
+    boxes = [[*(axis.start for axis in box), *(axis.stop for axis in box)] for box in ndimage.find_objects(expected)]
+    assert table[regions.name_box(3)].values.tolist() == boxes
+    centroids = ndimage.center_of_mass(np.ones(mask.shape), expected, range(1, len(table) + 1))
+    found = table[["centroid_plane", "centroid_row", "centroid_col"]]
+    np.testing.assert_allclose(found, np.reshape(centroids, (-1, 3)), rtol=1e-12, atol=1e-12)
+
+
+def shell(side: int, *holes: tuple[int, int, int]) -> Array:
+    """Return the faces of a cube, with holes in it, in some empty space."""
+    mask = np.ones((side, side, side), bool)
+    mask[1:-1, 1:-1, 1:-1] = False
+    for place in holes:
+        mask[place] = False
+    return np.pad(mask, 2)
+
+
+def comb(axis: int) -> Array:
+    """Return plates that are joined in one line only."""
+    mask = np.zeros((9, 10, 11), bool)
+    mask[::2] = True
+    mask[:, -1, 5] = True
+    return np.moveaxis(mask, 0, axis)
+
+
+SHAPES = {
+    "cavity": shell(5),
+    "cavity_in_cavity": np.pad(~shell(5)[1:-1, 1:-1, 1:-1], 1),
+    "tunnel_through_a_face": shell(5, (0, 2, 2)),
+    "tunnel_through_an_edge": shell(5, (0, 0, 2)),
+    "tunnel_through_a_corner": shell(5, (0, 0, 0)),
+    "two_tunnels": shell(6, (0, 2, 2), (-1, 3, 3)),
+    **{f"comb_{axis}": comb(axis) for axis in range(3)},
+    "corners": np.indices((4, 4, 4)).sum(axis=0) % 3 == 0,
+    "diagonal": np.fromfunction(lambda i, j, k: (i == j) & (j == k), (6, 7, 8)),
+    "far_corner": np.pad(np.ones((1, 1, 1), bool), 3) | np.pad(np.ones((1, 1, 1), bool), ((5, 1), (5, 1), (5, 1))),
+    "one_plane": shell(5)[3:4],
+    "one_row": shell(5)[:, 3:4],
+    "one_column": shell(5)[:, :, 3:4],
+    "full": np.ones((3, 4, 5), bool),
+    "empty": np.zeros((3, 4, 5), bool),
+    "open_at_the_first_plane": shell(5)[3:-2],
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_as_scipy_has_them(name: str) -> None:
+    check_against_scipy(SHAPES[name])
+
+
+def test_the_shapes_are_what_they_are_called() -> None:
+    area = {name: found_in(mask)[1]["area"].tolist() for name, mask in SHAPES.items()}
+    assert area["cavity"] == [125]
+    assert area["tunnel_through_a_face"] == [5**3 - 3**3 - 1]
+    # Background goes on over faces only
+    assert area["tunnel_through_an_edge"] == [5**3 - 1]
+    assert area["diagonal"] == [6]
+    assert area["far_corner"] == [1, 1]
+    assert area["one_plane"] == [16]
+
+
+def noise(seed: int) -> Array:
+    """Return noise of any density and grain."""
+    rng = np.random.default_rng(seed)
+    image = rng.random(tuple(rng.integers(1, (9, 20, 30))))
+    if seed % 3 == 0:
+        image = ndimage.gaussian_filter(image, rng.uniform(0.5, 2), mode="wrap")
+    return np.asarray(image < np.quantile(image, rng.random()))
+
+
+@pytest.mark.parametrize("hundred", range(5))
+def test_noise_as_scipy_has_it(hundred: int) -> None:
+    for seed in range(100 * hundred, 100 * hundred + 100):
+        check_against_scipy(noise(seed))
+
+
+def test_a_voxel_not_valid_opens_a_cavity() -> None:
+    difference = SHAPES["cavity"].astype(np.float32)
+    difference[4, 3, 5] = np.nan
+    labels, table = found_in(difference)
+    assert table["area"].tolist() == [5**3 - 3**3]
+    np.testing.assert_array_equal(labels == 1, SHAPES["cavity"])
+
+
+def test_seams_do_not_show() -> None:
+    for seed in range(40):
+        whole = found_in(noise(seed), 3)
+        for bands in (2, 5, 11):
+            found = found_in(noise(seed), 3, bands)
+            np.testing.assert_array_equal(found[0], whole[0])
+            pd.testing.assert_frame_equal(found[1], whole[1])
+
+
+def test_minimum_area_counts_voxels() -> None:
+    mask = SHAPES["cavity"]
+    assert len(found_in(mask, 124)[1]) == 1
+    assert len(found_in(mask, 125)[1]) == 0
+    assert "contour_area" not in found_in(mask)[1]
+
+
+def test_parts_are_linked_within_planes_and_neighbours_between_them() -> None:
+    mask = np.zeros((4, 9, 9), np.float32)
+    mask[0, 1, 1] = mask[0, 4, 4] = mask[1, 5, 5] = mask[3, 5, 5] = 1
+    runs = regions.find_runs(mask.reshape(-1, 9), 0.5)
+    found = regions.connect_runs(runs, 9, 3, planes=4)
+    assert found.boxes.tolist() == [[0, 1, 1, 2, 6, 6], [3, 5, 5, 4, 6, 6]]
+    # Rows of neighbouring planes that follow each other in memory are far apart
+    mask = np.zeros((2, 9, 9), np.float32)
+    mask[0, 8, 4] = mask[1, 0, 4] = 1
+    assert len(regions.connect_runs(regions.find_runs(mask.reshape(-1, 9), 0.5), 9, 3, planes=2).area) == 2

@@ -118,7 +118,7 @@ def find_changes(
     weights = tiles.map_tiles(
         lambda rows: regions.weigh_tile(every, *rows, found, cut, MOST_WEIGHT), bands if len(every.area) else [], skip
     )
-    kept = regions.keep_regions(every, (np.sum(weights, axis=0) >= LEAST_WEIGHT) & (every.contour_area > min_area))
+    kept = regions.keep_regions(every, (np.sum(weights, axis=0) >= LEAST_WEIGHT) & (every.size > min_area))
     if radius == 1 or not len(kept.area):
         return Changes(kept, np.empty((0, 4), np.int64))
     lumas = (pair.before, pair.after)
