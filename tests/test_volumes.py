@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
-from napari_image_diff import regions, ssim
+from napari_image_diff import Comparison, Settings, compare, regions, ssim, tiles
 
 Array = NDArray[Any]
 
@@ -294,3 +294,238 @@ def test_parts_are_linked_within_planes_and_neighbours_between_them() -> None:
     mask = np.zeros((2, 9, 9), np.float32)
     mask[0, 8, 4] = mask[1, 0, 4] = 1
     assert len(regions.connect_runs(regions.find_runs(mask.reshape(-1, 9), 0.5), 9, 3, planes=2).area) == 2
+
+
+SIDES = (16, 60, 70)
+
+
+def changed_pair(dtype: Any = np.uint8, channels: int = 0, noise: float = 2.0) -> tuple[Array, Array]:
+    """Return two textured volumes, noisy, with a block of planes 5 to 9 and a ball that reaches the last plane."""
+    rng = np.random.default_rng(7)
+    planes, rows, cols = np.ogrid[: SIDES[0], : SIDES[1], : SIDES[2]]
+    scene = 90 + 40 * np.sin(rows / 6 + planes / 9) * np.cos(cols / 9)
+    before, after = (scene + rng.normal(0, noise, SIDES) for _ in range(2))
+    after[5:9, 10:24, 12:30] += 60
+    after[(planes - 14) ** 2 + (rows - 42) ** 2 + (cols - 48) ** 2 < 64] -= 70
+    stacks = [np.clip(volume, 0, 255)[..., None] * np.linspace(1, 0.6, max(channels, 1)) for volume in (before, after)]
+    one, other = (volume if channels else volume[..., 0] for volume in stacks)
+    factor = {np.uint8: 1, np.uint16: 16, np.float32: 1 / 255}[dtype]
+    return (one * factor).astype(dtype), (other * factor).astype(dtype)
+
+
+def boxes_of(found: Comparison) -> list[list[int]]:
+    return [[int(side) for side in row] for row in found.regions[regions.name_box(3)].to_numpy()]
+
+
+@pytest.mark.parametrize("channels", [0, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_changes_are_found_in_their_planes(dtype: Any, channels: int) -> None:
+    found = compare(*changed_pair(dtype, channels), spatial_ndim=3)
+    assert found.difference.shape == found.labels.shape == SIDES
+    assert isinstance(found.score, float)
+    for box, planted in zip(boxes_of(found), ([5, 10, 12, 9, 24, 30], [7, 35, 41, 16, 50, 56]), strict=True):
+        assert np.abs(np.subtract(box, planted)).max() <= 2
+        assert box[0::3] == planted[0::3]
+    assert found.verdict == "different"
+    assert found.regions["kind"].tolist() == ["brighter", "darker"]
+    for region in found.regions.itertuples():
+        inside = found.labels == region.label
+        assert region.area == inside.sum()
+        middle = ndimage.center_of_mass(inside)
+        assert (region.centroid_plane, region.centroid_row, region.centroid_col) == pytest.approx(middle)
+        assert region.difference_max == found.difference[inside].max()
+
+
+def test_difference_and_score_are_those_of_scikit_image() -> None:
+    before, after = changed_pair()
+    score, expected = structural_similarity(
+        before.astype(float), after.astype(float), win_size=5, data_range=255, full=True
+    )
+    found = compare(before, after, spatial_ndim=3, threshold=0.4, win_size=5)
+    assert found.score == pytest.approx(score, abs=1e-10)
+    np.testing.assert_allclose(found.difference, 1 - expected, rtol=0, atol=1.5e-7)
+    np.testing.assert_array_equal(found.labels, scipy_labels(1 - expected > 0.4))
+    otsu = compare(before, after, Settings.classic(), spatial_ndim=3, win_size=5, min_area=100)
+    kept = np.bincount(scipy_labels(otsu.difference > otsu.threshold).ravel())[1:] > 100
+    assert len(otsu.regions) == kept.sum()
+
+
+def test_evidence_is_that_of_the_planes_with_limits_of_all() -> None:
+    before, after = changed_pair()
+    found = compare(before, after, spatial_ndim=3)
+    planes = compare(before, after, align="none", shared_threshold=True)
+    np.testing.assert_array_equal(found.measured, planes.measured)
+    assert found.resolved["noise"] == planes.resolved["noise"][0]
+
+
+def test_noise_is_no_difference() -> None:
+    before, _ = changed_pair()
+    after = np.clip(before + np.random.default_rng(8).normal(0, 3, SIDES), 0, 255).astype(np.uint8)
+    found = compare(before, after, spatial_ndim=3)
+    assert found.verdict == "no difference beyond noise"
+    assert list(found.regions.columns[:7]) == ["label", *regions.name_box(3)]
+    assert list(found.forgiven.columns) == regions.name_box(3)
+    assert compare(before, before, spatial_ndim=3).verdict == "identical"
+
+
+@pytest.mark.parametrize("settings", [Settings(), Settings.classic()], ids=["default", "classic"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_size_of_tiles_and_number_of_threads_do_not_show(
+    dtype: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = changed_pair(dtype)
+    if dtype == np.float32:
+        before[3, 20:24, 30:40] = np.nan
+    whole = compare(before, after, settings, spatial_ndim=3)
+    for pixels, threads in ((1000, 1), (4321, 3)):
+        monkeypatch.setattr(tiles, "TILE_PIXELS", pixels)
+        monkeypatch.setattr(tiles, "LIGHT_TILE_PIXELS", pixels)
+        monkeypatch.setattr(tiles, "count_threads", lambda threads=threads: threads)
+        found = compare(before, after, settings, spatial_ndim=3)
+        assert_same(found, whole)
+
+
+def test_progress_counts_to_the_end() -> None:
+    for leading in ((), (2,)):
+        pair = [np.broadcast_to(volume, (*leading, *SIDES)) for volume in changed_pair()]
+        calls: list[tuple[int, int]] = []
+        compare(*pair, spatial_ndim=3, progress=lambda done, total, calls=calls: calls.append((done, total)))
+        done, total = calls[-1]
+        assert done == total
+        assert calls == sorted(calls)
+
+
+def assert_same(found: Comparison, expected: Comparison) -> None:
+    for name in ("score", "difference", "measured", "threshold", "labels"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+    pd.testing.assert_frame_equal(found.regions, expected.regions)
+
+
+def test_frames_of_volumes_are_compared_one_by_one() -> None:
+    before, after = changed_pair()
+    pairs = np.stack([before, before, before]), np.stack([before, after, after])
+    found = compare(*pairs, spatial_ndim=3)
+    assert found.labels.shape == (3, *SIDES)
+    assert found.regions["frame"].tolist() == [1, 1, 2, 2]
+    assert list(found.regions.columns[:3]) == ["label", "frame", "min_plane"]
+    alone = compare(before, after, spatial_ndim=3)
+    assert_same(compare(before, pairs[1], spatial_ndim=3), found)
+    np.testing.assert_array_equal(found.frames[1].labels, alone.labels)
+    np.testing.assert_array_equal(found.labels[2] > 0, alone.labels > 0)
+    cut = found.rethreshold(sensitivity=0.5, min_area=300)
+    assert np.shares_memory(cut.difference, found.difference)
+    areas = alone.rethreshold(sensitivity=0.5, min_area=300).regions["area"].tolist()
+    assert [frame.regions["area"].tolist() for frame in cut.frames] == [[], areas, areas]
+    assert found.resolved["window"] == (7, 7, 7)
+
+
+@pytest.mark.parametrize("threshold", ["auto", "otsu", 0.4])
+def test_another_threshold_is_as_if_asked_for_at_once(threshold: Any) -> None:
+    before, after = changed_pair()
+    found = compare(before, after, spatial_ndim=3, threshold=0.7)
+    cut = found.rethreshold(threshold=threshold, min_area=50)
+    assert cut.difference is found.difference
+    expected = compare(before, after, spatial_ndim=3, threshold=threshold, min_area=50)
+    assert_same(cut, expected)
+
+
+def test_masks_are_of_one_plane_or_of_all() -> None:
+    before, after = changed_pair()
+    ignore = np.zeros(SIDES[1:], bool)
+    ignore[5:30, 5:35] = True
+    found = compare(before, after, spatial_ndim=3, ignore=ignore)
+    assert found.regions["kind"].tolist() == ["darker"]
+    assert np.isnan(found.difference[:, ignore]).all()
+    assert_same(compare(before, after, spatial_ndim=3, ignore=np.broadcast_to(ignore, SIDES)), found)
+    some = np.zeros(SIDES, bool)
+    some[:9] = True
+    inside = compare(before, after, spatial_ndim=3, inside=some)
+    assert [box[3] for box in boxes_of(inside)] == [9, 9]
+    assert inside.resolved["pixels_not_valid"] >= 7 * 60 * 70
+    with pytest.raises(ValueError, match=r"ignore has shape \(60, 71\); .* one plane of before, \(60, 70\), or of all"):
+        compare(before, after, spatial_ndim=3, ignore=np.zeros((60, 71), bool))
+
+
+def test_volumes_of_different_size_are_compared_where_they_overlap() -> None:
+    before, after = changed_pair()
+    found = compare(before[:12], after[:, :50, :65], spatial_ndim=3, size="overlap", inside=np.ones(SIDES[1:], bool))
+    expected = compare(before[:12, :50, :65], after[:12, :50, :65], spatial_ndim=3, inside=np.ones((50, 65), bool))
+    assert_same(found, expected)
+    assert found.resolved["sizes"] == {"before": (12, 60, 70), "after": (16, 50, 65)}
+    assert found.resolved["pixels_not_shared"] == 12 * 60 * 70 + 16 * 50 * 65 - 2 * 12 * 50 * 65
+    assert compare(before[:12], before, spatial_ndim=3, size="overlap").verdict == "no difference beyond noise"
+
+
+def test_planes_far_apart_make_the_window_thinner() -> None:
+    before, after = changed_pair()
+    found = compare(before, after, spatial_ndim=3, spacing=(2.5, 1, 1), threshold=0.4)
+    assert found.resolved["window"] == (3, 7, 7)
+    assert found.resolved["spacing"] == (2.5, 1.0, 1.0)
+    window = window_of({}, 255.0, 0.4)
+    np.testing.assert_allclose(found.difference, written_out(before, after, window), rtol=0, atol=1.5e-7)
+    assert compare(before[:2], after[:2], spatial_ndim=3, spacing=(9, 1, 1)).resolved["window"] == (1, 7, 7)
+    assert compare(before, after, spatial_ndim=3, spacing=(0.1, 1, 1)).resolved["window"] == (7, 7, 7)
+    gaussian = compare(before, after, Settings.wang2004(), spatial_ndim=3, spacing=(3, 1, 1))
+    assert gaussian.resolved["window"] == (5, 11, 11)
+
+
+def test_evidence_of_ones_own_is_given_the_volumes() -> None:
+    before, after = changed_pair(channels=3)
+
+    def evidence(one: Array, other: Array) -> Array:
+        assert one.shape == other.shape == (*SIDES, 3)
+        return np.asarray(np.abs(one.astype(float) - other).max(axis=-1) / 40)
+
+    found = compare(before, after, spatial_ndim=3, evidence=evidence)
+    np.testing.assert_array_equal(found.evidence, evidence(before, after).astype(np.float32))
+    assert len(found.regions) == 2
+    with pytest.raises(ValueError, match=r"evidence returned an array of shape \(60, 70\); .*\(16, 60, 70\)"):
+        compare(before, after, spatial_ndim=3, evidence=lambda one, other: one[0, ..., 0])
+
+
+def test_a_volume_is_compared_as_it_lies_and_that_is_said() -> None:
+    before, after = changed_pair(noise=0)
+    found = compare(before, np.roll(before, 3, axis=2), spatial_ndim=3)
+    assert found.resolved["alignment"]["outcome"] == "off"
+    assert found.resolved["alignment"]["reason"] == "volumes are compared as they lie"
+    assert found.changed
+    lit = compare(before, (after * 0.9).astype(np.uint8), spatial_ndim=3, match_intensity="gain_offset")
+    assert lit.resolved["intensity"]["gain"] == pytest.approx(0.9, abs=0.02)
+    assert len(lit.regions) == 2
+
+
+def test_what_moved_within_a_plane_has_its_other_end() -> None:
+    rng = np.random.default_rng(9)
+    before = np.full((9, 90, 90), 60.0) + rng.normal(0, 1, (9, 90, 90))
+    after = before.copy()
+    thing = rng.uniform(120, 240, (14, 14))
+    before[2:7, 10:24, 10:24] = after[2:7, 50:64, 60:74] = thing
+    found = compare(before.astype(np.uint8), after.astype(np.uint8), spatial_ndim=3)
+    assert found.regions["kind"].tolist() == ["moved", "moved"]
+    assert found.regions["partner"].tolist() == [2, 1]
+    assert found.regions[["moved_rows", "moved_cols"]].to_numpy().tolist() == [[40, 50], [40, 50]]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "changes", "words"),
+    [
+        (((60, 70), (60, 70)), {}, r"before has shape \(60, 70\), and spatial_ndim=3 wants volumes .*; give volumes"),
+        (((5, 60, 70), (5, 60, 70)), {}, r"5 x 60 x 70 voxels .* window 7 x 7 x 7; give win_size=5, or spacing"),
+        (((5, 60, 70), (5, 60, 70)), {"window": "gaussian"}, r"window 11 x 11 x 11; give sigma=0.70, or spacing"),
+        (((2, 60, 70), (2, 60, 70)), {}, r"window 7 x 7 x 7; give spacing"),
+        (((9, 60, 70), (8, 60, 70)), {}, r"before has 9 x 60 x 70 voxels .* after 8 x 60 x 70; .* size='overlap'"),
+        (((9, 60, 70), (8, 60, 70)), {"size": "pad"}, r"give volumes of one size, or size='overlap'"),
+        (((9, 60, 70), (9, 60, 70)), {"align": "rigid"}, r"align is 'rigid', and volumes are compared as they lie"),
+        (((9, 60, 70), (9, 60, 70)), {"spacing": (1, 1)}, r"spacing is \(1, 1\); give the size of a voxel"),
+        (((9, 60, 70), (9, 60, 70)), {"spacing": (0, 1, 1)}, r"spacing is \(0, 1, 1\); give the size of a voxel"),
+        (
+            ((9, 60, 70), (9, 60, 70)),
+            {"spacing": (2, 1, 1), "spatial_ndim": 2},
+            r"spacing is \(2, 1, 1\), which is for",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(shapes: Any, changes: dict[str, Any], words: str) -> None:
+    before, after = (np.zeros(shape, np.uint8) for shape in shapes)
+    with pytest.raises(ValueError, match=words):
+        compare(before, after, **{"spatial_ndim": 3, **changes})

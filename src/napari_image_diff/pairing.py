@@ -77,7 +77,11 @@ def settle(
 
     `sides` are rows and columns of either image as it was given, `grid` those of the result.
     """
-    aligned = alignment.find_alignment(pair.before, pair.after, settings.align, pair.data_range)
+    aligned = alignment.find_alignment(
+        pair.before, pair.after, settings.align if pair.volume is None else "none", pair.data_range
+    )
+    if pair.volume is not None:
+        aligned = aligned._replace(reason="volumes are compared as they lie")
     if aligned.outcome == "aligned" or pair.before.shape != grid or pair.after.shape != grid:
         pair = _place(pair, aligned.matrix, grid, step)
     light = None
@@ -163,7 +167,7 @@ def _with_planes(pair: Pair, before: NDArray[Any], after: NDArray[Any], *colours
     """Return a pair of other planes, floats, with the data range of `pair`."""
     center = preparation.find_center(before, after, pair.data_range)
     before, after, *colours_read = (read_only(plane) for plane in (before, after, *colours))
-    return Pair(before, after, pair.data_range, center, pair.quantum, tuple(colours_read))
+    return pair._replace(before=before, after=after, center=center, colours=tuple(colours_read))
 
 
 def find_alone(sizes: Mapping[str, tuple[int, int]]) -> dict[str, list[tuple[slice, slice]]]:

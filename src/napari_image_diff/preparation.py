@@ -14,6 +14,7 @@ __all__ = [
     "Extent",
     "Pair",
     "Plane",
+    "Volume",
     "check_scales",
     "check_values",
     "common_dtype",
@@ -21,11 +22,13 @@ __all__ = [
     "find_center",
     "find_offset",
     "find_quantum",
+    "fold",
     "full_scale",
     "measure_extent",
     "merge_extents",
     "order_keys",
     "read_plane",
+    "unfold",
     "value_of_key",
     "write_luma",
 ]
@@ -65,8 +68,26 @@ class Plane(NamedTuple):
     channels: Literal["gray", "RGB", "RGBA"]
 
 
+class Volume(NamedTuple):
+    """What there is to know of a volume, which is laid out as one tall plane: its planes one under the other."""
+
+    planes: int
+    plane_share: float = 1.0
+    """How many planes are as thick as a row is high, 1 at most; 0 where each plane is seen by itself."""
+
+
+def fold(array: NDArray[Any], volume: Volume | None) -> NDArray[Any]:
+    """Return a tall plane as (planes, H, W, ...); an image, of which `volume` is None, as it is."""
+    return array if volume is None else array.reshape(volume.planes, -1, *array.shape[1:])
+
+
+def unfold(array: NDArray[Any]) -> NDArray[Any]:
+    """Return what `fold` was given: (H, W) as it is, (planes, H, W) as a tall plane; both share their memory."""
+    return array if array.ndim == 2 else array.reshape(-1, array.shape[-1])
+
+
 class Pair(NamedTuple):
-    """Two images as they are compared."""
+    """Two images as they are compared; volumes as tall planes."""
 
     before: NDArray[Any]
     """(H, W) uint8, uint16, float32 or float64, C-contiguous, read-only."""
@@ -80,6 +101,8 @@ class Pair(NamedTuple):
     """The step from one possible intensity to the next: 1 for whole numbers, of any dtype, else 0."""
     colours: tuple[NDArray[Any], ...] = ()
     """Both images in colour, (H, W, 3), or 4 where transparency is compared too, of one dtype; empty for gray ones."""
+    volume: Volume | None = None
+    """None for images."""
 
 
 class Extent(NamedTuple):
@@ -95,7 +118,9 @@ class Extent(NamedTuple):
     """Number of pixels above each of `FULL_SCALES`; empty where nobody asks."""
 
 
-def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "none"], stacks: bool = False) -> Plane:
+def read_plane(
+    image: ArrayLike, name: str, channels: Literal["auto", "last", "none"], stacks: bool = False, axes: int = 2
+) -> Plane:
     """Return `image` as an array of real numbers, and whether it is gray or colour.
 
     Parameters
@@ -109,6 +134,8 @@ def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "n
         Whether a last axis is colour.
     stacks : bool
         Whether it may have leading axes before these.
+    axes : int
+        2 for images, 3 for volumes, which have planes before rows and columns.
 
     Raises
     ------
@@ -120,12 +147,17 @@ def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "n
     if hasattr(image, "layer_type") or type(image).__module__.startswith("napari.layers"):
         raise TypeError(f"{name} is a napari layer; give its data, or use add_comparison for layers")
     data = _read_array(image, name)
-    if data.ndim >= 3 and data.shape[-1] == 1:
+    if data.ndim > axes and data.shape[-1] == 1:
         data = data[..., 0]
-    if data.ndim == 2:
+    if data.ndim == axes:
         return Plane(data, "gray")
-    colour = data.ndim >= 3 and data.shape[-1] in (3, 4) and channels != "none"
-    leading = data.ndim - (3 if colour else 2)
+    if axes == 3 and data.ndim < 3:
+        raise ValueError(
+            f"{name} has shape {data.shape}, and spatial_ndim=3 wants volumes (planes, rows, columns); give volumes, "
+            "or spatial_ndim=2"
+        )
+    colour = data.ndim > axes and data.shape[-1] in (3, 4) and channels != "none"
+    leading = data.ndim - axes - colour
     # An axis of 3 or 4 may be colour wherever it is
     ambiguous = channels == "auto" and data.ndim == 3 and data.shape[0] in (3, 4)
     if ambiguous or leading < 0 or (leading and not stacks):

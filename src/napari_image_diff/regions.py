@@ -83,10 +83,9 @@ class Regions(NamedTuple):
         return self.area if self.contour_area is None else self.contour_area
 
 
-def name_box(planes: int | None = None) -> list[str]:
-    """Return the columns of the table that have a region's box, in a volume those of six."""
-    axes = ("row", "col") if planes is None else ("plane", "row", "col")
-    return [f"{end}_{axis}" for end in ("min", "max") for axis in axes]
+def name_box(ndim: int = 2) -> list[str]:
+    """Return the columns of the table that have a region's box, along 2 axes, or 3 in a volume."""
+    return [f"{end}_{axis}" for end in ("min", "max") for axis in ("plane", "row", "col")[-ndim:]]
 
 
 def find_runs(difference: NDArray[np.float32], threshold: float) -> Runs:
@@ -236,7 +235,7 @@ def make_table(found: Regions, quantities: Mapping[str, Quantity]) -> pd.DataFra
 
     count = len(found.area)
     columns: dict[str, NDArray[Any]] = {"label": np.arange(1, count + 1, dtype=np.int32)}
-    box = name_box() if found.boxes.shape[1] == 4 else name_box(planes=1)
+    box = name_box(found.boxes.shape[1] // 2)
     columns |= dict(zip(box, found.boxes.T, strict=True))
     columns["area"] = found.area
     if found.contour_area is not None:

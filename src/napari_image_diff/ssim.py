@@ -82,8 +82,8 @@ def make_window(
 ) -> Window:
     """Return the window for the given settings; `win_size` is that of the uniform one, `sigma` shapes the Gaussian.
 
-    `plane_share` is how many planes of a volume are as thick as a row is high, 1 at most; 0 is for images. The uniform
-    window has the odd number of planes that comes nearest to that share of its rows.
+    `plane_share` is how many planes of a volume are as thick as a row is high, 1 at most; 0 is for single planes. The
+    uniform window has the odd number of planes that comes nearest to that share of its rows.
     """
     taps, plane_taps = np.empty(0), np.ones(1)
     plane_share = min(plane_share, 1.0)

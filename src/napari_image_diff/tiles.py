@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Protocol, TypeVar
 
-__all__ = ["Rows", "Step", "count_threads", "cut_rows", "map_tiles", "stepper", "uncounted"]
+__all__ = ["Rows", "Step", "count_threads", "cut_rows", "map_tiles", "split_rows", "stepper", "uncounted"]
 
 Rows = tuple[int, int]
 """First and last row (exclusive) of a tile: a band as wide as the image."""
@@ -42,6 +42,14 @@ def cut_rows(shape: Sequence[int], *, light: bool = False) -> list[Rows]:
     tiles = max(1, round(height * width / size), min(count_threads(), height * width // (size // 8)))
     rows = -(-height // tiles)
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
+
+
+def split_rows(rows: Rows, height: int) -> list[tuple[int, int, int]]:
+    """Return the parts of a tile of a tall plane, which is of planes `height` rows high: plane, first and last row."""
+    first, last = rows[0] // height, -(-rows[1] // height)
+    return [
+        (plane, max(rows[0] - plane * height, 0), min(rows[1] - plane * height, height)) for plane in range(first, last)
+    ]
 
 
 def count_threads() -> int:
