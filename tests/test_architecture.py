@@ -31,7 +31,7 @@ FLOORS = [
     {"tiles", "evidence"},
     {"planes", "detection"},
     {"frames", "sweeps", "kinds"},
-    {"pairing"},
+    {"pairing", "volumes"},
     {"comparison"},
     {"geometry", "report", "samples"},
     {"placing"},

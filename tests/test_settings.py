@@ -35,6 +35,7 @@ def test_default_detects() -> None:
         "match_intensity": "none",
         "size": "error",
         "alpha": "compare",
+        "spatial_ndim": 2,
         **SSIM,
     }
 
@@ -50,6 +51,7 @@ def test_classic_is_the_recipe() -> None:
         "match_intensity": "none",
         "size": "error",
         "alpha": "drop",
+        "spatial_ndim": 2,
         **SSIM,
     }
     assert Settings.classic(min_area=-1) == dataclasses.replace(classic, min_area=-1)

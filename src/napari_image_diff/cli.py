@@ -77,6 +77,10 @@ def _run(argv: Sequence[str] | None) -> int:
         raise ValueError("nothing can be compared: no pixel, or too few round any, is a number in both images")
     if folder is not None and comparison.frames:
         raise ValueError(f"--out draws single images, and these have {len(comparison.frames)} frames; leave it out")
+    if folder is not None and comparison.labels.ndim == 3:
+        raise ValueError(
+            f"--out draws single images, and these are volumes of {len(comparison.labels)} planes; leave it out"
+        )
     if folder is not None:
         from .report import write_pictures
 

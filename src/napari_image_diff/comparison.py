@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import detection, frames, kinds, pairing, planes, preparation, sweeps, threshold, tiles
+from . import detection, frames, kinds, pairing, planes, preparation, sweeps, threshold, tiles, volumes
 from .noise import Limits
-from .preparation import Pair, Plane
+from .preparation import Pair, Plane, fold, unfold
+from .regions import name_box
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ INVISIBLE = 0.05
 class Comparison:
     """What changed between two images; made by :func:`compare`.
 
-    Of a stack, arrays begin with its leading axes, here "...", and `frames` has the comparison of each frame.
+    Of a stack, arrays begin with its leading axes, here "...", and `frames` has the comparison of each frame. Those of
+    volumes (``spatial_ndim=3``) are (..., planes, H, W).
 
     Attributes
     ----------
@@ -54,7 +56,9 @@ class Comparison:
         ``difference_mean, difference_max``, ``before_mean, after_mean`` (intensities, luma for colour). With
         evidence also ``evidence_mean, evidence_max``, ``kind`` (added, removed, moved, recoloured, brighter, darker,
         texture, or "only in before" and "only in after"), ``reason`` (why it is of that kind, in words), and of what
-        moved ``moved_rows, moved_cols`` (pixels) and ``partner`` (the label at the other end, 0 if none).
+        moved ``moved_rows, moved_cols`` (pixels) and ``partner`` (the label at the other end, 0 if none). Of volumes
+        also ``min_plane, max_plane, centroid_plane``; there ``area`` counts voxels, ``contour_area`` is left out, and
+        the kind is that of the plane which has most of the region.
     forgiven : DataFrame
         The boxes ``min_row, min_col, max_row, max_col`` of what a displacement by some pixels explains: no regions.
     settings : Settings
@@ -68,11 +72,12 @@ class Comparison:
         takes (row, column, 1) of before to its place in after), ``intensity`` (gain and offset that were undone), with
         evidence ``noise`` (standard deviation of after - before, intensity) and ``edge_tolerance`` (pixels),
         ``versions``. Of a stack also ``frames``, names and lengths of its leading axes, and ``frames_not_shared``
-        (frames that only one of the two has; they are not compared); pixels are added up,
+        (frames that only one of the two has; they are not compared). Of volumes also ``window`` (planes, rows and
+        columns of SSIM's window) and ``spacing``; ``sizes`` begin with the planes. Of a stack, pixels are added up,
         ``identical`` is what is so in all frames, and where frames may differ there is a list with a value for each.
     pair : Pair or None
         The two images as they were compared: gray planes and colours, read-only; shares memory with the inputs where it
-        can. Of a stack each of `frames` has its own.
+        can. Of a stack each of `frames` has its own. The planes of volumes lie one under the other, as one tall plane.
     histogram : (..., 256) int64
         Pixels at each level of SSIM in 8 bits; Otsu's level comes from it.
     limits : Limits or None
@@ -237,7 +242,7 @@ class Comparison:
             self.settings, **{name: value for name, value in asked.items() if value is not None}
         )
         each = self.frames or (self,)
-        shape = each[0].difference.shape
+        shape = unfold(each[0].difference).shape
         steps = sweeps.count_fast_steps(shape)
         if settings.threshold == "auto" and self.measured is None:
             steps += detection.count_steps(shape)
@@ -279,6 +284,7 @@ def compare(
     ignore: ArrayLike | None = None,
     evidence: Callable[[NDArray[Any], NDArray[Any]], ArrayLike] | None = None,
     axes: Sequence[str] = (),
+    spacing: Sequence[float] | None = None,
     progress: Callable[[int, int], None] | None = None,
     **changes: Any,
 ) -> Comparison:
@@ -289,19 +295,23 @@ def compare(
     before, after : (..., H, W) or (..., H, W, 3 or 4) array-like of real numbers
         Images of any layout and container (numpy, dask, zarr, xarray, memory-mapped); never written to. Leading axes
         (time, depth) are frames: each frame of one is compared with the same of the other, or, where one has none, with
-        that. They share one data range.
+        that. They share one data range. With ``spatial_ndim=3`` they are volumes, (..., planes, H, W).
     settings : Settings, optional
         All parameters; ``Settings()`` by default.
     inside, ignore : (H, W) or (..., H, W) array-like of bool or integers, optional
         In the pixels of `before`, of one frame for all or of each: a pixel counts only where `inside` is not 0, and not
-        where `ignore` is not 0.
+        where `ignore` is not 0. Of volumes they may be of one plane for all, too.
     evidence : callable, optional
         Evidence of your own instead of what noise and edges do not explain: called once as ``evidence(before, after)``
         with the images as they are compared (aligned, (H, W) or (H, W, 3 or 4), read-only), it returns an (H, W) map of
-        which values above 1 are changes. The threshold must be "auto".
+        which values above 1 are changes. The threshold must be "auto". Volumes it is given whole, (planes, H, W), and
+        frames one by one.
     axes : sequence of str, optional
         Names of the leading axes, for the columns of the table: "frame" if there is one, "axis_0" and so on if there
         are more.
+    spacing : sequence of 3 floats, optional
+        Of volumes the size of a voxel along planes, rows and columns, in one unit: where planes are farther apart than
+        rows, SSIM's window has fewer of them. A voxel is a cube by default.
     progress : callable, optional
         Called as ``progress(done, total)`` on the calling thread after each tile; an exception that it raises ends
         the run and goes on to the caller.
@@ -339,7 +349,15 @@ def compare(
             f"threshold is {asked.threshold!r}, which cuts the difference; give threshold='auto' to cut evidence of "
             "your own"
         )
-    images = planes.read_planes(before, after, asked, stacks=True)
+    masks: dict[str, Any] = {"inside": inside, "ignore": ignore}
+    solid = None
+    if asked.spatial_ndim == 3:
+        solid = volumes.read_volumes(before, after, asked, spacing, **masks)
+        images, masks = solid.images, solid.masks
+    elif spacing is not None:
+        raise ValueError(f"spacing is {tuple(spacing)}, which is for volumes; give spatial_ndim=3, or leave it out")
+    else:
+        images = planes.read_planes(before, after, asked, stacks=True)
     stack = frames.make_stack(images, asked)
     names = frames.name_axes(stack.leading, axes)
     tall = [plane.data.shape for plane in stack.planes]
@@ -348,7 +366,7 @@ def compare(
     of_frame = len(tiles.cut_rows(shape)) + sweeps.count_fast_steps(shape)
     of_frame += detection.count_steps(shape) if auto else 0
     step = tiles.stepper(progress, len(tiles.cut_rows(max(tall))) + stack.count * of_frame)
-    stack, pair = pairing.make_pair(stack, asked, step, inside=inside, ignore=ignore)
+    stack, pair = pairing.make_pair(stack, asked, step, **masks)
     whole = {
         "data_range": pair.data_range,
         "channels": {"before": images[0].channels, "after": images[1].channels},
@@ -358,6 +376,8 @@ def compare(
     if stack.leading:
         whole["frames_not_shared"] = stack.not_shared
     alike = stack.sides[0] == stack.sides[1] and not stack.not_shared
+    if solid is not None:
+        pair, alike = pair._replace(volume=solid.volume), alike and not solid.notes["pixels_not_shared"]
     measured = []
     for frame in range(stack.count):
         of_it, notes = pairing.settle(stack.pick_pair(pair, frame), stack.sides, shape, asked, step)
@@ -366,6 +386,7 @@ def compare(
             **whole,
             "pixels_not_valid": found.difference.size - int(found.histogram.sum()),
             **notes,
+            **(solid.notes if solid is not None else {}),
             **_say_same(stack.pick_planes(frame), found, alike),
             "offset": preparation.find_offset(of_it.before, of_it.after),
         }
@@ -405,7 +426,7 @@ def _share(measured: list[_Measured], settings: Settings, step: tiles.Step) -> N
     known = noisy[0].evidence.limits
     if known is not None and all(each.evidence.limits is known for each in noisy):
         return known
-    return detection.measure_limits([(each.pair, each.found.difference) for each in noisy], step)
+    return detection.measure_limits([(each.pair, _find_difference(each, settings, step)) for each in noisy], step)
 
 
 def _join(found: list[Comparison], shelf: frames.Shelf, axes: dict[str, int]) -> Comparison:
@@ -427,14 +448,15 @@ def _join(found: list[Comparison], shelf: frames.Shelf, axes: dict[str, int]) ->
 
 def _measure_own(evidence: Callable[[NDArray[Any], NDArray[Any]], ArrayLike], pair: Pair) -> NDArray[np.float32]:
     """Return the evidence that a function of the user's finds; NaN where a pixel is not valid."""
-    given = pair.colours or (pair.before, pair.after)
+    given = (fold(image, pair.volume) for image in pair.colours or (pair.before, pair.after))
     found = np.array(evidence(*given), np.float32)
-    if found.shape != pair.before.shape:
+    planes = [fold(plane, pair.volume) for plane in (pair.before, pair.after)]
+    if found.shape != planes[0].shape:
         raise ValueError(
             f"evidence returned an array of shape {found.shape}; give a map with one value for each pixel, "
-            f"{pair.before.shape}"
+            f"{planes[0].shape}"
         )
-    for plane in (pair.before, pair.after):
+    for plane in planes:
         found[~np.isfinite(plane)] = np.nan
     return found
 
@@ -459,7 +481,7 @@ def _cut(
     if rule == "auto":
         of_all = shared if isinstance(shared, Limits) else limits
         if evidence is None or limits is not of_all:
-            evidence, limits = _measure_evidence(measured, of_all, step)
+            evidence, limits = _measure_evidence(measured, of_all, settings, step)
         # What float32 has, so that all stages cut at the same value
         cut = float(np.float32(1 / settings.sensitivity))
         radius = limits.radius if limits is not None else 1
@@ -470,7 +492,7 @@ def _cut(
         if limits is not None:
             told = {"noise": limits.noise, "edge_tolerance": limits.radius}
     else:
-        forgiven = np.empty((0, 4), np.int64)
+        forgiven = np.empty((0, 4 if pair.volume is None else 6), np.int64)
         cut = threshold.threshold_of_level(level) if level is not None else float(settings.threshold)
         labels, regions = sweeps.label_regions(found.difference, cut, settings.min_area, pair, step)
     if alone:
@@ -492,16 +514,24 @@ def _cut(
 
 
 def _measure_evidence(
-    measured: _Measured, limits: Limits | None, step: tiles.Step
+    measured: _Measured, limits: Limits | None, settings: Settings, step: tiles.Step
 ) -> tuple[NDArray[np.float32], Limits | None]:
     """Return evidence and limits of a frame; of identical images there is nothing to measure."""
-    pair, difference = measured.pair, measured.found.difference
+    pair = measured.pair
     if measured.resolved["identical"]:
-        step(detection.count_steps(difference.shape))
-        return np.where(np.isnan(difference), np.nan, np.float32(0)), limits
+        step(detection.count_steps(pair.before.shape))
+        return np.where(np.isnan(measured.found.difference), np.nan, np.float32(0)), limits
+    difference = _find_difference(measured, settings, step)
     if limits is None:
         limits = detection.measure_limits([(pair, difference)], step)
     return detection.measure_evidence(pair, difference, limits, step), limits
+
+
+def _find_difference(measured: _Measured, settings: Settings, step: tiles.Step) -> NDArray[np.float32]:
+    """Return the difference that is held as evidence: of volumes that of each plane by itself."""
+    if measured.pair.volume is None:
+        return measured.found.difference
+    return volumes.measure_planes(measured.pair, settings, tiles.uncounted(step))
 
 
 def _add_alone(
@@ -528,10 +558,14 @@ def _tell_kinds(
     regions: pd.DataFrame, labels: NDArray[np.int32], pair: Pair, limits: Limits | None, step: tiles.Step
 ) -> None:
     """Add to the table what kind of change each region is."""
-    boxes = regions[["min_row", "min_col", "max_row", "max_col"]].to_numpy(np.int64)
     before, after = (_flatten(image, pair.data_range) for image in pair.colours or (pair.before, pair.after))
     noise = limits.noise if limits is not None else 0.0
-    found = kinds.name_kinds(before, after, labels, boxes, pair.data_range, noise, tiles.uncounted(step))
+    levels = (pair.data_range, noise, tiles.uncounted(step))
+    if pair.volume is None:
+        found = kinds.name_kinds(before, after, labels, regions[name_box()].to_numpy(np.int64), *levels)
+    else:
+        before, after = (fold(image, pair.volume) for image in (before, after))
+        found = volumes.name_kinds(before, after, labels, len(regions), *levels)
     regions["kind"], regions["reason"] = list(found.kind), list(found.reason)
     regions["moved_rows"], regions["moved_cols"] = found.shift.T
     regions["partner"] = found.partner
@@ -547,10 +581,10 @@ def _flatten(image: NDArray[Any], data_range: float) -> NDArray[Any]:
 
 
 def _make_boxes(boxes: NDArray[np.int64]) -> pd.DataFrame:
-    """Return boxes (N, 4) as a table."""
+    """Return boxes (N, 4), or of volumes (N, 6), as a table."""
     import pandas as pd
 
-    return pd.DataFrame(dict(zip(("min_row", "min_col", "max_row", "max_col"), boxes.T, strict=True)))
+    return pd.DataFrame(boxes, columns=name_box(boxes.shape[1] // 2))
 
 
 def _say_same(images: tuple[Plane, Plane], found: sweeps.Map, alike: bool) -> dict[str, bool]:

@@ -1,20 +1,20 @@
 """Evidence swept over all tiles of a pair, and the regions that it makes.
 
 What noise and edges explain is resolved once for the pair; which regions count is decided after those of all tiles are
-joined.
+joined. Evidence is one of planes: of volumes each plane has its own, and all share their limits.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import displacement, evidence, noise, regions, tiles
-from .preparation import Pair
+from .preparation import Pair, fold, unfold
 
 __all__ = [
     "CLOSING",
@@ -26,7 +26,7 @@ __all__ = [
     "count_steps",
     "find_changes",
     "keep_heavy",
-    "make_source",
+    "make_sources",
     "measure_evidence",
     "measure_limits",
 ]
@@ -52,7 +52,7 @@ class Changes(NamedTuple):
 
     found: regions.Regions
     forgiven: NDArray[np.int64]
-    """(N, 4): min_row, min_col, max_row, max_col."""
+    """(N, 4): min_row, min_col, max_row, max_col; in volumes (N, 6), with min_plane and max_plane."""
 
 
 def count_steps(shape: tuple[int, int]) -> int:
@@ -60,8 +60,11 @@ def count_steps(shape: tuple[int, int]) -> int:
     return len(tiles.cut_rows(shape))
 
 
-def make_source(pair: Pair, difference: NDArray[np.float32], largest: float | None = None) -> evidence.Source:
-    """Return a pair as evidence is taken from it; of a part of a pair, `largest` is the greatest of all its values."""
+def make_sources(pair: Pair, difference: NDArray[np.float32], largest: float | None = None) -> list[evidence.Source]:
+    """Return a pair as evidence is taken from it, of volumes plane by plane.
+
+    Of a part of a pair, `largest` is the greatest absolute value of the whole.
+    """
     # 0 counts as 0 where the middle of the data lies between it and the data range: so whole numbers of all types agree
     zero = 0.0 if 0 <= pair.center <= pair.data_range else pair.center - pair.data_range / 2
     data_range = pair.data_range
@@ -69,14 +72,24 @@ def make_source(pair: Pair, difference: NDArray[np.float32], largest: float | No
         if largest is None:
             largest = max(np.abs(plane[np.isfinite(plane)]).max(initial=0) for plane in (pair.before, pair.after))
         data_range = max(data_range, SMALLEST_RANGE * float(largest))
-    return evidence.Source(pair.before, pair.after, pair.colours, difference, data_range, zero)
+    planes = _split(pair, pair.before, pair.after, unfold(difference), *pair.colours)
+    return [evidence.Source(each[0], each[1], tuple(each[3:]), each[2], data_range, zero) for each in planes]
+
+
+def _split(pair: Pair, *arrays: NDArray[Any]) -> list[list[NDArray[Any]]]:
+    """Return some arrays of a pair plane by plane; an image is one plane."""
+    if pair.volume is None:
+        return [list(arrays)]
+    whole = [fold(array, pair.volume) for array in arrays]
+    return [[array[plane] for array in whole] for plane in range(pair.volume.planes)]
 
 
 def measure_limits(pairs: Sequence[tuple[Pair, NDArray[np.float32]]], step: tiles.Step) -> noise.Limits:
     """Return what noise and edges explain in some pairs of one data range, each with its 1 - SSIM."""
     data_range, quantum = pairs[0][0].data_range, pairs[0][0].quantum
     for radius in noise.RADII:
-        counts = functools.reduce(noise.Counts.__add__, (_count(*pair, radius, step) for pair in pairs))
+        sources = (source for pair in pairs for source in make_sources(*pair))
+        counts = functools.reduce(noise.Counts.__add__, (_count(source, radius, step) for source in sources))
         limits = noise.make_limits(counts, radius, data_range, quantum)
         if limits is not None:
             break
@@ -84,10 +97,9 @@ def measure_limits(pairs: Sequence[tuple[Pair, NDArray[np.float32]]], step: tile
     return limits
 
 
-def _count(pair: Pair, difference: NDArray[np.float32], radius: int, step: tiles.Step) -> noise.Counts:
-    """Return what is counted in a sample of a pair."""
-    source = make_source(pair, difference)
-    sample = evidence.sample_tiles(pair.before.shape)
+def _count(source: evidence.Source, radius: int, step: tiles.Step) -> noise.Counts:
+    """Return what is counted in a sample of a plane."""
+    sample = evidence.sample_tiles(source.before.shape)
     # Counts are large: some tiles share theirs
     size = max(1, len(sample) // (2 * tiles.count_threads()))
     parts = [sample[first : first + size] for first in range(0, len(sample), size)]
@@ -99,10 +111,16 @@ def measure_evidence(
     pair: Pair, difference: NDArray[np.float32], limits: noise.Limits, step: tiles.Step
 ) -> NDArray[np.float32]:
     """Return the evidence of a pair, 1 = the limit, NaN where a pixel is not valid."""
-    source = make_source(pair, difference)
-    found = np.empty(pair.before.shape, np.float32)
-    tiles.map_tiles(lambda rows: evidence.write_tile(source, *rows, limits, found), tiles.cut_rows(found.shape), step)
-    return found
+    sources = make_sources(pair, difference)
+    found: NDArray[np.float32] = np.empty(pair.before.shape, np.float32)
+    planes = found.reshape(len(sources), -1, found.shape[1])
+
+    def write_tile(rows: tiles.Rows) -> None:
+        for plane, top, bottom in tiles.split_rows(rows, planes.shape[1]):
+            evidence.write_tile(sources[plane], top, bottom, limits, planes[plane])
+
+    tiles.map_tiles(write_tile, tiles.cut_rows(found.shape), step)
+    return fold(found, pair.volume)
 
 
 def find_changes(
@@ -113,34 +131,41 @@ def find_changes(
     Parameters
     ----------
     found : (H, W) float32
-        Evidence.
+        Evidence; of volumes (planes, H, W).
     cut : float
         A pixel counts above it.
     min_area : float
-        Regions are kept when their contour area is greater; a negative number keeps all.
+        Regions are kept when their contour area, in volumes the number of their voxels, is greater; a negative number
+        keeps all.
     pair : Pair
         The images, to see whether a region is a displaced part.
     radius : int
-        The tolerance of the evidence; regions are held against displacement where it is greater than 1.
+        The tolerance of the evidence; regions are held against displacement where it is greater than 1. A region of a
+        volume is displaced if it is in each of its planes.
     step : callable
         Called after each tile.
     """
+    planes, found = (found[None] if found.ndim == 2 else found), unfold(found)
+
+    def find_tile(rows: tiles.Rows) -> regions.Runs:
+        parts = tiles.split_rows(rows, planes.shape[1])
+        return regions.join_runs([_find_runs(planes[plane], top, bottom, cut) for plane, top, bottom in parts])
+
     bands = tiles.cut_rows(found.shape, light=True)
-    runs = regions.join_runs(tiles.map_tiles(lambda rows: _find_runs(found, *rows, cut), bands, step))
-    every = regions.connect_runs(runs, found.shape[1], LINKED)
+    runs = regions.join_runs(tiles.map_tiles(find_tile, bands, step))
+    count = None if pair.volume is None else pair.volume.planes
+    every = regions.connect_runs(runs, found.shape[1], LINKED, count)
     skip = tiles.uncounted(step)
     weights = tiles.map_tiles(
         lambda rows: regions.weigh_tile(every, *rows, found, cut, MOST_WEIGHT), bands if len(every.area) else [], skip
     )
     kept = keep_heavy(every, np.sum(weights, axis=0), min_area)
     if radius == 1 or not len(kept.area):
-        return Changes(kept, np.empty((0, 4), np.int64))
-    lumas = (pair.before, pair.after)
+        return Changes(kept, kept.boxes[:0])
+    images = _split(pair, pair.before, pair.after, *pair.colours)
     displaced = np.array(
         tiles.map_tiles(
-            lambda region: displacement.is_displaced(lumas, pair.colours, kept.boxes[region], pair.data_range),
-            range(len(kept.area)),
-            skip,
+            lambda region: _is_displaced(images, kept.boxes[region], pair.data_range), range(len(kept.area)), skip
         )
     )
     return Changes(regions.keep_regions(kept, ~displaced), kept.boxes[displaced])
@@ -148,7 +173,7 @@ def find_changes(
 
 def keep_heavy(every: regions.Regions, weights: NDArray[np.float64], min_area: float) -> regions.Regions:
     """Return the regions that weigh enough, and are greater than `min_area`."""
-    return regions.keep_regions(every, (weights >= LEAST_WEIGHT) & (every.contour_area > min_area))
+    return regions.keep_regions(every, (weights >= LEAST_WEIGHT) & (every.size > min_area))
 
 
 def close(found: NDArray[np.float32], inner: tuple[int, int, int, int], cut: float) -> NDArray[np.float32]:
@@ -172,6 +197,16 @@ def close(found: NDArray[np.float32], inner: tuple[int, int, int, int], cut: flo
         mask[:] = closed[top : top + part.shape[0], left : left + part.shape[1]]
     mask[np.isnan(part)] = np.nan
     return mask
+
+
+def _is_displaced(images: list[list[NDArray[Any]]], box: NDArray[np.int64], data_range: float) -> bool:
+    """Return whether a small shift explains a region, in each of its planes."""
+    first, last = (box[0], box[3]) if box.size == 6 else (0, 1)
+    flat = np.delete(box, [0, 3]) if box.size == 6 else box
+    return all(
+        displacement.is_displaced((plane[0], plane[1]), tuple(plane[2:]), flat, data_range)
+        for plane in images[first:last]
+    )
 
 
 def _find_runs(found: NDArray[np.float32], top: int, bottom: int, cut: float) -> regions.Runs:

@@ -41,12 +41,15 @@ __all__ = [
 TAKEN = {
     "index",
     "label",
+    "min_plane",
     "min_row",
     "min_col",
+    "max_plane",
     "max_row",
     "max_col",
     "area",
     "contour_area",
+    "centroid_plane",
     "centroid_row",
     "centroid_col",
     "difference_mean",
@@ -65,7 +68,16 @@ TAKEN = {
 NOTHING_LEFT = "inside and ignore leave no pixel to compare; leave some pixels of before to count"
 
 # What was resolved once, for all frames.
-SHARED = ("data_range", "channels", "sizes", "versions", "threshold_rule", "frames_not_shared")
+SHARED = (
+    "data_range",
+    "channels",
+    "sizes",
+    "window",
+    "spacing",
+    "versions",
+    "threshold_rule",
+    "frames_not_shared",
+)
 
 
 @dataclasses.dataclass(frozen=True)

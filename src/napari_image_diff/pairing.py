@@ -78,7 +78,11 @@ def settle(
 
     `sides` are rows and columns of either image as it was given, `grid` those of the result.
     """
-    aligned = alignment.find_alignment(pair.before, pair.after, settings.align, pair.data_range)
+    aligned = alignment.find_alignment(
+        pair.before, pair.after, settings.align if pair.volume is None else "none", pair.data_range
+    )
+    if pair.volume is not None:
+        aligned = aligned._replace(reason="volumes are compared as they lie")
     if aligned.outcome == "aligned" or pair.before.shape != grid or pair.after.shape != grid:
         pair = _place(pair, aligned.matrix, grid, step)
     light = None

@@ -81,10 +81,11 @@ def _check_window(size: tuple[int, int], settings: Settings) -> None:
         )
 
 
-def make_window(settings: Settings, data_range: float) -> ssim.Window:
-    """Return SSIM's window for the given settings."""
+def make_window(settings: Settings, data_range: float, volume: preparation.Volume | None = None) -> ssim.Window:
+    """Return SSIM's window for the given settings, for images or a volume."""
+    share = 0.0 if volume is None else volume.plane_share
     return ssim.make_window(
-        settings.window, settings.win_size, settings.sigma, settings.use_sample_covariance, data_range
+        settings.window, settings.win_size, settings.sigma, settings.use_sample_covariance, data_range, share
     )
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "Extent",
     "Pair",
     "Plane",
+    "Volume",
     "check_numbers",
     "check_scales",
     "check_values",
@@ -26,6 +27,7 @@ __all__ = [
     "find_offset",
     "find_scale",
     "find_span",
+    "fold",
     "full_scale",
     "grid_steps",
     "measure_extent",
@@ -34,6 +36,7 @@ __all__ = [
     "plane_dtype",
     "read_plane",
     "sample_grid",
+    "unfold",
     "value_of_key",
     "write_luma",
 ]
@@ -73,8 +76,26 @@ class Plane(NamedTuple):
     channels: Literal["gray", "RGB", "RGBA"]
 
 
+class Volume(NamedTuple):
+    """What there is to know of a volume, which is laid out as one tall plane: its planes one under the other."""
+
+    planes: int
+    plane_share: float = 1.0
+    """How many planes are as thick as a row is high, 1 at most; 0 where each plane is seen by itself."""
+
+
+def fold(array: NDArray[Any], volume: Volume | None) -> NDArray[Any]:
+    """Return a tall plane as (planes, H, W, ...); an image, of which `volume` is None, as it is."""
+    return array if volume is None else array.reshape(volume.planes, -1, *array.shape[1:])
+
+
+def unfold(array: NDArray[Any]) -> NDArray[Any]:
+    """Return what `fold` was given: (H, W) as it is, (planes, H, W) as a tall plane; both share their memory."""
+    return array if array.ndim == 2 else array.reshape(-1, array.shape[-1])
+
+
 class Pair(NamedTuple):
-    """Two images as they are compared."""
+    """Two images as they are compared; volumes as tall planes."""
 
     before: NDArray[Any]
     """(H, W) uint8, uint16, float32 or float64, C-contiguous, read-only."""
@@ -88,6 +109,8 @@ class Pair(NamedTuple):
     """The step from one possible intensity to the next: 1 for whole numbers, of any dtype, else 0."""
     colours: tuple[NDArray[Any], ...] = ()
     """Both images in colour, (H, W, 3), or 4 where transparency is compared too, of one dtype; empty for gray ones."""
+    volume: Volume | None = None
+    """None for images."""
 
 
 class Extent(NamedTuple):
@@ -107,7 +130,9 @@ class Extent(NamedTuple):
 NOTHING = Extent(math.inf, -math.inf, 0, ())
 
 
-def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "none"], stacks: bool = False) -> Plane:
+def read_plane(
+    image: ArrayLike, name: str, channels: Literal["auto", "last", "none"], stacks: bool = False, axes: int = 2
+) -> Plane:
     """Return `image` as an array of real numbers, and whether it is gray or colour.
 
     Parameters
@@ -121,6 +146,8 @@ def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "n
         Whether a last axis is colour.
     stacks : bool
         Whether it may have leading axes before these.
+    axes : int
+        2 for images, 3 for volumes, which have planes before rows and columns.
 
     Raises
     ------
@@ -132,19 +159,24 @@ def read_plane(image: ArrayLike, name: str, channels: Literal["auto", "last", "n
     if hasattr(image, "layer_type") or type(image).__module__.startswith("napari.layers"):
         raise TypeError(f"{name} is a napari layer; give its data, or use add_comparison for layers")
     data = _read_array(image, name)
-    if data.ndim >= 3 and data.shape[-1] == 1:
+    if data.ndim > axes and data.shape[-1] == 1:
         data = data[..., 0]
-    return Plane(data, find_channels(data.shape, name, channels, stacks))
+    return Plane(data, find_channels(data.shape, name, channels, stacks, axes))
 
 
 def find_channels(
-    shape: tuple[int, ...], name: str, channels: Literal["auto", "last", "none"], stacks: bool = False
+    shape: tuple[int, ...], name: str, channels: Literal["auto", "last", "none"], stacks: bool = False, axes: int = 2
 ) -> Literal["gray", "RGB", "RGBA"]:
     """Return what an image of this shape is; parameters and errors are those of `read_plane`."""
-    if len(shape) == 2:
+    if len(shape) == axes:
         return "gray"
-    colour = len(shape) >= 3 and shape[-1] in (3, 4) and channels != "none"
-    leading = len(shape) - (3 if colour else 2)
+    if axes == 3 and len(shape) < 3:
+        raise ValueError(
+            f"{name} has shape {shape}, and spatial_ndim=3 wants volumes (planes, rows, columns); give volumes, or "
+            "spatial_ndim=2"
+        )
+    colour = len(shape) > axes and shape[-1] in (3, 4) and channels != "none"
+    leading = len(shape) - axes - colour
     # An axis of 3 or 4 may be colour wherever it is
     ambiguous = channels == "auto" and len(shape) == 3 and shape[0] in (3, 4)
     if ambiguous or leading < 0 or (leading and not stacks):

@@ -2,6 +2,8 @@
 
 A *run* is a stretch of neighbouring pixels in one row that differ. Runs are found tile by tile and put one after the
 other; holes and connections are worked out on the runs alone, so that the result cannot depend on the tiles.
+
+A volume is laid out as one tall plane, its planes one under the other. Only holes, connections and boxes know of that.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ __all__ = [
     "make_table",
     "make_table_of",
     "measure_tile",
+    "name_box",
     "paint_runs",
     "paint_tile",
     "sum_tile",
@@ -74,13 +77,24 @@ class Regions(NamedTuple):
     labels: NDArray[np.int32]
     """Region of each run: 1 to N in raster order of the first pixel, 0 where the region was dropped."""
     boxes: NDArray[np.int64]
-    """(N, 4): min_row, min_col, max_row, max_col, half-open."""
+    """(N, 4): min_row, min_col, max_row, max_col, half-open; in a volume (N, 6), with min_plane and max_plane."""
     area: NDArray[np.int64]
-    """(N,): pixels."""
-    contour_area: NDArray[np.float64]
-    """(N,): area of the polygon through the middles of the outer pixels, as ``cv2.contourArea`` gives it."""
+    """(N,): pixels, in a volume voxels."""
+    contour_area: NDArray[np.float64] | None
+    """(N,): area of the polygon through the middles of the outer pixels, as ``cv2.contourArea`` gives it; None in a
+    volume, where there is no such polygon."""
     centroids: NDArray[np.float64]
-    """(N, 2): row, column."""
+    """(N, 2): row, column; in a volume (N, 3), with the plane."""
+
+    @property
+    def size(self) -> NDArray[Any]:
+        """What the minimum area is held against: contour area, in a volume the number of voxels."""
+        return self.area if self.contour_area is None else self.contour_area
+
+
+def name_box(ndim: int = 2) -> list[str]:
+    """Return the columns of the table that have a region's box, along 2 axes, or 3 in a volume."""
+    return [f"{end}_{axis}" for end in ("min", "max") for axis in ("plane", "row", "col")[-ndim:]]
 
 
 def find_runs(difference: NDArray[np.float32], threshold: float) -> Runs:
@@ -179,7 +193,7 @@ def sum_tile(runs: Runs, labels: NDArray[np.int32], count: int, quantity: Quanti
     return Sums(*_sum_runs(labels, quantity.sums, quantity.largest, count))
 
 
-def make_regions(runs: Runs, width: int, min_area: float) -> Regions:
+def make_regions(runs: Runs, width: int, min_area: float, planes: int | None = None) -> Regions:
     """Fill holes, connect runs into regions, drop the small ones and number the rest.
 
     Parameters
@@ -189,40 +203,52 @@ def make_regions(runs: Runs, width: int, min_area: float) -> Regions:
     width : int
         Columns of the image.
     min_area : float
-        A region is kept when its contour area is greater; a negative number keeps all.
+        A region is kept when its contour area, in a volume the number of its voxels, is greater; a negative number
+        keeps all.
+    planes : int, optional
+        Number of planes of a volume; None for an image.
 
     Returns
     -------
     Regions
-        Filled regions are connected over edges and corners (8 neighbours). A hole is background, connected over
-        edges (4 neighbours), that reaches neither the image's border nor a pixel that is not valid.
+        Filled regions are connected over edges and corners (8 neighbours, in a volume 26). A hole is background,
+        connected over edges (4 neighbours, in a volume over faces, 6), that reaches neither the image's border nor a
+        pixel that is not valid. The border of a volume is all of its faces, so in a single plane nothing is filled.
 
     Notes
     -----
-    These are the external contours of ``cv2.findContours``, filled: holes, and what lies in them, belong to the
-    region around. The contour area is n4 + n3 / 2, with n4 and n3 the numbers of 2 x 2 blocks that have 4 and 3
+    In an image these are the external contours of ``cv2.findContours``, filled: holes, and what lies in them, belong to
+    the region around. The contour area is n4 + n3 / 2, with n4 and n3 the numbers of 2 x 2 blocks that have 4 and 3
     pixels in the region (Pick's theorem on the polygon through the pixels' middles).
     """
-    found = connect_runs(runs, width)
-    return keep_regions(found, found.contour_area > min_area)
+    found = connect_runs(runs, width, planes=planes)
+    return keep_regions(found, found.size > min_area)
 
 
-def connect_runs(runs: Runs, width: int, reach: int = 1) -> Regions:
-    """Return all regions of an image `width` columns wide: holes filled, pixels up to `reach` apart in one region."""
-    offsets, starts, stops = _fill_holes(*runs, width)
+def connect_runs(runs: Runs, width: int, reach: int = 1, planes: int | None = None) -> Regions:
+    """Return all regions of an image `width` columns wide: holes filled, pixels up to `reach` apart in one region.
+
+    From plane to plane of a volume, if there are `planes`, it is neighbours that are connected, whatever the `reach`.
+    """
+    volume, rows = planes is not None, (runs.offsets.size - 1) // (planes or 1)
+    offsets, starts, stops = _fill_holes(*runs, width, rows, volume)
     filled = Runs(offsets, starts, stops, runs.open[:0])
-    parents, doubled_area = _connect(offsets, starts, stops, reach)
-    region_of_run, sums = _sum_regions(offsets, starts, stops, parents, doubled_area)
-    area = sums[:, 4]
-    labels = (region_of_run + 1).astype(np.int32)
-    return Regions(filled, labels, sums[:, :4], area, sums[:, 5] / 2, sums[:, 6:8] / np.maximum(area, 1)[:, None])
+    parents, doubled_area = _connect(offsets, starts, stops, reach, rows)
+    region_of_run, sums = _sum_regions(offsets, starts, stops, parents, doubled_area, rows)
+    # Of an image the plane is left out
+    axes = slice(0 if volume else 1, 3)
+    boxes = np.concatenate([sums[:, 0:3][:, axes], sums[:, 3:6][:, axes]], axis=1)
+    area, contour_area = sums[:, 6], None if volume else sums[:, 7] / 2
+    centroids = sums[:, 8:][:, axes] / np.maximum(area, 1)[:, None]
+    return Regions(filled, (region_of_run + 1).astype(np.int32), boxes, area, contour_area, centroids)
 
 
 def keep_regions(found: Regions, kept: NDArray[np.bool_]) -> Regions:
     """Return the regions marked in `kept` (N,), numbered anew in the same order."""
     numbers = np.zeros(kept.size + 1, np.int32)
     numbers[1:][kept] = np.arange(1, np.count_nonzero(kept) + 1, dtype=np.int32)
-    columns = (found.boxes[kept], found.area[kept], found.contour_area[kept], found.centroids[kept])
+    contour_area = None if found.contour_area is None else found.contour_area[kept]
+    columns = (found.boxes[kept], found.area[kept], contour_area, found.centroids[kept])
     return Regions(found.runs, numbers[found.labels], *columns)
 
 
@@ -298,9 +324,12 @@ def make_table_of(found: Regions, sums: Mapping[str, Sums], units: Mapping[str, 
 
     count = len(found.area)
     columns: dict[str, NDArray[Any]] = {"label": np.arange(1, count + 1, dtype=np.int32)}
-    columns |= dict(zip(("min_row", "min_col", "max_row", "max_col"), found.boxes.T, strict=True))
-    columns |= {"area": found.area, "contour_area": found.contour_area}
-    columns |= dict(zip(("centroid_row", "centroid_col"), found.centroids.T, strict=True))
+    box = name_box(found.boxes.shape[1] // 2)
+    columns |= dict(zip(box, found.boxes.T, strict=True))
+    columns["area"] = found.area
+    if found.contour_area is not None:
+        columns["contour_area"] = found.contour_area
+    columns |= {name.replace("min", "centroid"): column for name, column in zip(box, found.centroids.T, strict=False)}
     for name, (total, largest) in sums.items():
         zero, unit = units[name]
         columns[f"{name}_mean"] = total / np.maximum(found.area, 1) * unit + zero
@@ -513,36 +542,28 @@ def _unite(parents, one, other):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _fill_holes(offsets, starts, stops, open_gaps, width):  # type: ignore[no-untyped-def]
+def _fill_holes(offsets, starts, stops, open_gaps, width, rows, volume):  # type: ignore[no-untyped-def]
     """Return offsets, starts and stops of the runs with the gaps that are holes closed.
 
-    Gap g of row i, before its run g, has node 1 + offsets[i] + i + g; node 0 is the world outside.
+    Gap g of row i, before its run g, has node 1 + offsets[i] + i + g; node 0 is the world outside. Planes of a `volume`
+    have so many `rows`.
     """
     height = offsets.size - 1
     parents = np.arange(1 + starts.size + height)
     for row in range(height):
         begin, end = offsets[row], offsets[row + 1]
         node = 1 + begin + row
+        at_border = row % rows == 0 or row % rows == rows - 1 or (volume and (row < rows or row >= height - rows))
         for gap in range(end - begin + 1):
             at_side = (gap == 0 and (begin == end or starts[begin] > 0)) or (
                 gap == end - begin and stops[end - 1] < width
             )
-            if at_side or open_gaps[node - 1 + gap] or row == 0 or row == height - 1:
+            if at_side or open_gaps[node - 1 + gap] or at_border:
                 _unite(parents, 0, node + gap)
-        if row == 0:
-            continue
-        upper, lower = offsets[row - 1], begin
-        while upper <= begin and lower <= end:
-            upper_start = stops[upper - 1] if upper > offsets[row - 1] else 0
-            upper_stop = starts[upper] if upper < begin else width
-            lower_start = stops[lower - 1] if lower > begin else 0
-            lower_stop = starts[lower] if lower < end else width
-            if max(upper_start, lower_start) < min(upper_stop, lower_stop):
-                _unite(parents, upper + row, lower + row + 1)
-            if upper_stop < lower_stop:
-                upper += 1
-            else:
-                lower += 1
+        if row % rows:
+            _unite_gaps(parents, offsets, starts, stops, row - 1, row, width)
+        if row >= rows:
+            _unite_gaps(parents, offsets, starts, stops, row - rows, row, width)
     new_offsets = np.empty_like(offsets)
     new_offsets[0] = 0
     new_starts = np.empty_like(starts)
@@ -562,10 +583,28 @@ def _fill_holes(offsets, starts, stops, open_gaps, width):  # type: ignore[no-un
 
 
 @_compile
-def _connect(offsets, starts, stops, reach):  # type: ignore[no-untyped-def]
+def _unite_gaps(parents, offsets, starts, stops, above, row, width):  # type: ignore[no-untyped-def]
+    """Unite the gaps of a row with those of another, above or in the plane before, that share a column with them."""
+    upper, lower = offsets[above], offsets[row]
+    while upper <= offsets[above + 1] and lower <= offsets[row + 1]:
+        upper_start = stops[upper - 1] if upper > offsets[above] else 0
+        upper_stop = starts[upper] if upper < offsets[above + 1] else width
+        lower_start = stops[lower - 1] if lower > offsets[row] else 0
+        lower_stop = starts[lower] if lower < offsets[row + 1] else width
+        if max(upper_start, lower_start) < min(upper_stop, lower_stop):
+            _unite(parents, 1 + upper + above, 1 + lower + row)
+        if upper_stop < lower_stop:
+            upper += 1
+        else:
+            lower += 1
+
+
+@_compile
+def _connect(offsets, starts, stops, reach, rows):  # type: ignore[no-untyped-def]
     """Return the parents of the runs united, and each run's share of twice the contour area.
 
-    Runs are united where pixels of theirs are at most `reach` apart, down or across: 1 is over edges and corners.
+    Runs are united where pixels of theirs are at most `reach` apart, down or across: 1 is over edges and corners. From
+    one plane of so many `rows` to the next it is always 1.
     """
     parents = np.arange(starts.size)
     doubled_area = np.zeros(starts.size, np.int64)
@@ -573,18 +612,28 @@ def _connect(offsets, starts, stops, reach):  # type: ignore[no-untyped-def]
         for run in range(offsets[row] + 1, offsets[row + 1]):
             if starts[run] < stops[run - 1] + reach:
                 _unite(parents, run - 1, run)
-        for above in range(max(0, row - reach), row):
-            first = offsets[above]
-            for lower in range(offsets[row], offsets[row + 1]):
-                while first < offsets[above + 1] and stops[first] + reach <= starts[lower]:
-                    first += 1
-                upper = first
-                while upper < offsets[above + 1] and starts[upper] < stops[lower] + reach:
-                    _unite(parents, upper, lower)
-                    if above == row - 1:
-                        doubled_area[lower] += _doubled_area(starts[upper], stops[upper], starts[lower], stops[lower])
-                    upper += 1
+        line = row % rows
+        for above in range(max(row - line, row - reach), row):
+            _unite_runs(parents, doubled_area, offsets, starts, stops, above, row, reach)
+        if row >= rows:
+            for other in range(max(line - 1, 0), min(line + 2, rows)):
+                _unite_runs(parents, doubled_area, offsets, starts, stops, row - line - rows + other, row, 1)
     return parents, doubled_area
+
+
+@_compile
+def _unite_runs(parents, doubled_area, offsets, starts, stops, above, row, reach):  # type: ignore[no-untyped-def]
+    """Unite the runs of a row with those of another that are at most `reach` apart across."""
+    first = offsets[above]
+    for lower in range(offsets[row], offsets[row + 1]):
+        while first < offsets[above + 1] and stops[first] + reach <= starts[lower]:
+            first += 1
+        upper = first
+        while upper < offsets[above + 1] and starts[upper] < stops[lower] + reach:
+            _unite(parents, upper, lower)
+            if above == row - 1:
+                doubled_area[lower] += _doubled_area(starts[upper], stops[upper], starts[lower], stops[lower])
+            upper += 1
 
 
 @_compile
@@ -600,10 +649,11 @@ def _doubled_area(start, stop, other_start, other_stop):  # type: ignore[no-unty
 
 
 @_compile
-def _sum_regions(offsets, starts, stops, parents, doubled_area):  # type: ignore[no-untyped-def]
+def _sum_regions(offsets, starts, stops, parents, doubled_area, rows):  # type: ignore[no-untyped-def]
     """Return the region of each run, from 0 in raster order, and the sums over each.
 
-    Sums are min_row, min_col, max_row, max_col, pixels, doubled contour area, sum of rows, sum of columns.
+    Sums are min_plane, min_row, min_col, max_plane, max_row, max_col, pixels, doubled contour area, sum of planes, sum
+    of rows, sum of columns, where planes have so many `rows`.
     """
     regions = np.empty(starts.size, np.int64)
     count = 0
@@ -614,19 +664,22 @@ def _sum_regions(offsets, starts, stops, parents, doubled_area):  # type: ignore
             count += 1
         else:
             regions[run] = regions[root]
-    sums = np.zeros((count, 8), np.int64)
-    sums[:, 0] = offsets.size
-    sums[:, 1] = np.iinfo(np.int64).max
-    for row in range(offsets.size - 1):
-        for run in range(offsets[row], offsets[row + 1]):
+    sums = np.zeros((count, 11), np.int64)
+    sums[:, :3] = np.iinfo(np.int64).max
+    for line in range(offsets.size - 1):
+        plane, row = line // rows, line % rows
+        for run in range(offsets[line], offsets[line + 1]):
             region = sums[regions[run]]
             start, stop = np.int64(starts[run]), np.int64(stops[run])
-            region[0] = min(region[0], row)
-            region[1] = min(region[1], start)
-            region[2] = row + 1
-            region[3] = max(region[3], stop)
-            region[4] += stop - start
-            region[5] += doubled_area[run]
-            region[6] += row * (stop - start)
-            region[7] += (start + stop - 1) * (stop - start) // 2
+            region[0] = min(region[0], plane)
+            region[1] = min(region[1], row)
+            region[2] = min(region[2], start)
+            region[3] = plane + 1
+            region[4] = max(region[4], row + 1)
+            region[5] = max(region[5], stop)
+            region[6] += stop - start
+            region[7] += doubled_area[run]
+            region[8] += plane * (stop - start)
+            region[9] += row * (stop - start)
+            region[10] += (start + stop - 1) * (stop - start) // 2
     return regions, sums

@@ -86,7 +86,8 @@ class Settings:
             "bounds": "of controls",
             "unit": "square pixels",
             "help": "Regions are kept when their contour area is larger than this. "
-            "A region one pixel wide has contour area 0; a negative number keeps every region.",
+            "A region one pixel wide has contour area 0; a negative number keeps every region. "
+            "Of volumes it is the number of voxels.",
         },
     ] = -1.0
     align: Annotated[
@@ -121,6 +122,18 @@ class Settings:
             "missing alpha is opaque. 'drop' looks at the colour alone.",
         },
     ] = "compare"
+    spatial_ndim: Annotated[
+        int,
+        {
+            "label": "Dimensions",
+            "min": 2,
+            "max": 3,
+            "step": 1,
+            "unit": "axes",
+            "help": "How many of the last axes make one image: 2 are rows and columns; 3 are planes, rows and columns, "
+            "a volume, with windows, regions and boxes in 3-D. Axes before these are frames.",
+        },
+    ] = 2
     window: Annotated[
         Literal["uniform", "gaussian"],
         {

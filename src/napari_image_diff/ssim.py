@@ -4,6 +4,9 @@ Every function gives the same bits whatever the tile: a value depends on the pix
 where a tile begins. Integer images are summed in integers (or in floats that hold them exactly), where running sums
 lose nothing. Float images have no running sums: each window is added in one fixed order.
 
+A volume is laid out as one tall plane, its planes one under the other. Its window is added over the planes first: the
+rows that come of it are treated as those of an image.
+
 The kernels share this file although it is long: numba's cache of compiled kernels does not see a change in another.
 """
 
@@ -55,6 +58,13 @@ class Window(NamedTuple):
     """(K2 data_range)^2."""
     ddof: float
     """With n the sum of the weights, covariances are divided by n - ddof."""
+    plane_taps: NDArray[np.float64]
+    """Weights along the planes of a volume, all 1 for the uniform window; [1] for an image."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Planes, rows and columns."""
+        return self.plane_taps.size, self.size, self.size
 
 
 class TileScore(NamedTuple):
@@ -66,18 +76,40 @@ class TileScore(NamedTuple):
 
 
 def make_window(
-    kind: Literal["uniform", "gaussian"], win_size: int, sigma: float, use_sample_covariance: bool, data_range: float
+    kind: Literal["uniform", "gaussian"],
+    win_size: int,
+    sigma: float,
+    use_sample_covariance: bool,
+    data_range: float,
+    plane_share: float = 0.0,
 ) -> Window:
-    """Return the window for the given settings; `win_size` is that of the uniform one, `sigma` shapes the Gaussian."""
-    taps = np.empty(0)
+    """Return the window for the given settings; `win_size` is that of the uniform one, `sigma` shapes the Gaussian.
+
+    `plane_share` is how many planes of a volume are as thick as a row is high, 1 at most; 0 is for single planes. The
+    uniform window has the odd number of planes that comes nearest to that share of its rows.
+    """
+    taps, plane_taps = np.empty(0), np.ones(1)
+    plane_share = min(plane_share, 1.0)
     if kind == "gaussian":
-        radius = int(GAUSSIAN_REACH * sigma + 0.5)
-        win_size = 2 * radius + 1
-        taps = np.exp(-0.5 / sigma**2 * np.arange(-radius, radius + 1) ** 2)
-        taps /= taps.sum()
-    weight = 1.0 if kind == "gaussian" else float(win_size**2)
-    ddof = weight / win_size**2 if use_sample_covariance else 0.0
-    return Window(win_size, taps, (K1 * data_range) ** 2, (K2 * data_range) ** 2, ddof)
+        taps = _make_taps(sigma)
+        win_size = taps.size
+        if plane_share:
+            plane_taps = _make_taps(sigma * plane_share)
+    elif plane_share:
+        plane_taps = np.ones(min(2 * int(win_size * plane_share / 2) + 1, win_size))
+    voxels = win_size**2 * plane_taps.size
+    weight = 1.0 if kind == "gaussian" else float(voxels)
+    ddof = weight / voxels if use_sample_covariance else 0.0
+    return Window(win_size, taps, (K1 * data_range) ** 2, (K2 * data_range) ** 2, ddof, plane_taps)
+
+
+def _make_taps(sigma: float) -> NDArray[np.float64]:
+    """Return the weights of a Gaussian along an axis; they add up to 1."""
+    radius = int(GAUSSIAN_REACH * sigma + 0.5)
+    if radius == 0:
+        return np.ones(1)
+    taps = np.exp(-0.5 / sigma**2 * np.arange(-radius, radius + 1) ** 2)
+    return np.asarray(taps / taps.sum())
 
 
 def measure_tile(
@@ -88,6 +120,7 @@ def measure_tile(
     bottom: int,
     window: Window,
     center: float = 0.0,
+    planes: int = 1,
     counted: Box | None = None,
 ) -> TileScore:
     """Write 1 - SSIM of the rows `top` to `bottom` (half-open) into `difference` and return their score.
@@ -105,9 +138,11 @@ def measure_tile(
         No larger than the image.
     center : float
         Subtracted from float images before squaring, against cancellation; any value near the middle of the data.
+    planes : int
+        Number of planes of a volume, which lie one under the other in the images: rows are counted through all.
     counted : (top, left, bottom, right), optional
         Pixels outside this box, half-open, do not count for the score. By default those less than half a window away
-        from the image's border do not; of a part of an image, these are not all, and it may have a rim to look at.
+        from the image's border do not; a part of an image has other borders. In a volume it is one of every plane.
 
     Returns
     -------
@@ -126,27 +161,63 @@ def measure_tile(
     for integer images, so that only the last line is rounded. Borders are mirrored with the edge pixel repeated, as
     scikit-image's ``mode="reflect"`` does.
     """
-    size, taps, c1, c2, ddof = window
-    height, width = before.shape
-    box = counted or (size // 2, size // 2, height - size // 2, width - size // 2)
-    if before.dtype.kind == "u" and not taps.size:
+    height, width = before.shape[0] // planes, before.shape[1]
+    reach = window.size // 2
+    counted = counted or (reach, reach, height - reach, width - reach)
+    total, pixels = 0, 0
+    for plane in range(top // height, -(-bottom // height)):
+        rows = max(top - plane * height, 0), min(bottom - plane * height, height)
+        found = _measure_plane(before, after, difference, plane, planes, *rows, counted, window, center)
+        total, pixels = total + found.total, pixels + found.pixels
+    return TileScore(total, pixels)
+
+
+def _measure_plane(
+    before: NDArray[Any],
+    after: NDArray[Any],
+    difference: NDArray[np.float32],
+    plane: int,
+    planes: int,
+    top: int,
+    bottom: int,
+    counted: Box,
+    window: Window,
+    center: float,
+) -> TileScore:
+    """Do what `measure_tile` does for rows of one plane."""
+    depth, size, _ = window.shape
+    height, width = before.shape[0] // planes, before.shape[1]
+    place = (before, after, difference, plane, planes, top, bottom, counted)
+    dropped = 0
+    if before.dtype.kind == "u" and not window.taps.size:
         strip = min(STRIP, width)
-        columns = np.empty(4 * (strip + size - 1), _exact_dtype(before.dtype, size))
-        total = int(_measure_integers(before, after, difference, top, bottom, box, columns, strip, size, c1, c2, ddof))
-        dropped = 0
+        pitch = strip + size - 1
+        constants = (strip, size, window.c1, window.c2, window.ddof)
+        if depth == 1:
+            part = slice(plane * height, (plane + 1) * height)
+            images = before[part], after[part], difference[part]
+            columns = np.empty(4 * pitch, _exact_dtype(before.dtype, size))
+            total = int(_measure_integers(*images, top, bottom, counted, columns, *constants))
+        else:
+            ring = np.empty((size + 1, 4 * pitch), _sum_dtype(before.dtype, depth * size**2))
+            total = int(_measure_integer_volume(*place, ring, depth, *constants))
     else:
-        found = _measure_floats_of(before, after, difference, top, bottom, box, window, center, masked=False)
+        found = _measure_floats_of(*place, window, center, masked=False)
         if math.isnan(found[0]):
-            found = _measure_floats_of(before, after, difference, top, bottom, box, window, center, masked=True)
+            found = _measure_floats_of(*place, window, center, masked=True)
         total, dropped = int(found[0]), found[1]
-    rows = min(bottom, box[2]) - max(top, box[0])
-    return TileScore(total, max(rows, 0) * max(box[3] - box[1], 0) - dropped)
+    if not depth // 2 <= plane < planes - depth // 2:
+        return TileScore(0, 0)
+    rows = min(bottom, counted[2]) - max(top, counted[0])
+    return TileScore(total, max(rows, 0) * max(counted[3] - counted[1], 0) - dropped)
 
 
 def _measure_floats_of(
     before: NDArray[Any],
     after: NDArray[Any],
     difference: NDArray[np.float32],
+    plane: int,
+    planes: int,
     top: int,
     bottom: int,
     counted: Box,
@@ -155,22 +226,33 @@ def _measure_floats_of(
     masked: bool,
 ) -> tuple[float, int]:
     """Return the total and the number of pixels dropped from it; NaN where pixels not valid call for `masked`."""
-    size, taps, c1, c2, ddof = window
+    size, taps, c1, c2, ddof, plane_taps = window
     strip = min(FLOAT_STRIP, before.shape[1])
     # Rows that begin on a cache line are read faster
     pitch = -(-(strip + size - 1) // 8) * 8
     levels = 1 if taps.size or size == 7 else size.bit_length() - 1
     ring = np.zeros((levels * (size + ROWS_AT_ONCE - 1), (5 if masked else 4) * pitch))
+    tile = (before, after, difference, plane, planes, top, bottom, counted)
     found: tuple[float, int] = _measure_floats(
-        before, after, difference, top, bottom, counted, ring, strip, pitch, taps, size, c1, c2, ddof, float(center),
-        masked,
-    )  # fmt: skip
+        *tile, ring, strip, pitch, plane_taps, taps, size, c1, c2, ddof, float(center), masked
+    )
     return found
 
 
 def _exact_dtype(dtype: np.dtype[Any], size: int) -> type[np.number[Any]]:
     """Return the fastest type that holds 2 N^2 max^2, the largest number of the formula, exactly."""
     largest = 2 * size**4 * int(np.iinfo(dtype).max) ** 2
+    if largest < 2**31:
+        return np.int32
+    return np.float64 if largest < 2**53 else np.int64
+
+
+def _sum_dtype(dtype: np.dtype[Any], voxels: int) -> type[np.number[Any]]:
+    """Return the fastest type that holds the sums over a window exactly, of which the largest is 2 N max^2.
+
+    The formula is worked out in float64: exactly while 2 N^2 max^2 is below 2^53, up to 7 x 7 x 7 in 16 bits.
+    """
+    largest = 2 * voxels * int(np.iinfo(dtype).max) ** 2
     if largest < 2**31:
         return np.int32
     return np.float64 if largest < 2**53 else np.int64
@@ -238,15 +320,94 @@ def _measure_integers(  # type: ignore[no-untyped-def]
 
 
 @_compile
+def _measure_integer_volume(  # type: ignore[no-untyped-def]
+    before, after, difference, plane, planes, top, bottom, counted, ring, depth, strip, size, c1, c2, ddof
+):
+    """Measure rows of a plane of a volume of integers, as `_measure_integers` those of an image.
+
+    `ring` has the moments of the latest rows, added over the planes of the window.
+    """
+    height, width = before.shape[0] // planes, before.shape[1]
+    radius = size // 2
+    pitch = strip + size - 1
+    columns = np.empty_like(ring[0])
+    windows = np.empty_like(columns)
+    part = np.empty_like(columns)
+    score = np.empty(strip)
+    unused = np.empty(strip)
+    weight = float(depth * size * size)
+    total = 0.0
+    for left in range(0, width, strip):
+        right = min(left + strip, width)
+        start = max(left - radius, 0)
+        stop = min(right + radius, width)
+        columns[:] = 0
+        ring[:] = 0
+        score[:] = 0
+        for newest in range(top - radius, bottom + radius):
+            entering, leaving = ring[newest % len(ring)], ring[(newest + 1) % len(ring)]
+            entering[:] = 0
+            for other in range(plane - depth // 2, plane + depth // 2 + 1):
+                line = _mirror(other, planes) * height + _mirror(newest, height)
+                x_row, y_row = before[line, start:stop], after[line, start:stop]
+                _add_integer_moments(x_row, y_row, entering, pitch, start - (left - radius))
+            for j in range(columns.size):
+                columns[j] += entering[j] - leaving[j]
+            row = newest - radius
+            if row < top:
+                continue
+            _mirror_ends(columns, pitch, left - radius, right - left + 2 * radius, width)
+            _add_windows(columns, windows, size, part)
+            target = difference[plane * height + row, left:right]
+            scores = score if counted[0] <= row < counted[2] else unused
+            _finish_integers(windows, pitch, False, target, scores, weight, c1, c2, ddof)
+        total += _total_of(score, left, right, counted)
+    return total
+
+
+@_compile
+def _add_integer_moments(x_row, y_row, moments, pitch, first):  # type: ignore[no-untyped-def]
+    """Add x, y, x^2 + y^2, x y of a row."""
+    number = moments.dtype.type
+    m_x, m_y = moments[first:], moments[pitch + first :]
+    m_q, m_p = moments[2 * pitch + first :], moments[3 * pitch + first :]
+    for j in range(x_row.size):
+        x, y = number(x_row[j]), number(y_row[j])
+        m_x[j] += x
+        m_y[j] += y
+        m_q[j] += x * x + y * y
+        m_p[j] += x * y
+
+
+@_compile
 def _measure_floats(  # type: ignore[no-untyped-def]
-    before, after, difference, top, bottom, counted, ring, strip, pitch, taps, size, c1, c2, ddof, center, masked
+    before,
+    after,
+    difference,
+    plane,
+    planes,
+    top,
+    bottom,
+    counted,
+    ring,
+    strip,
+    pitch,
+    plane_taps,
+    taps,
+    size,
+    c1,
+    c2,
+    ddof,
+    center,
+    masked,
 ):
     """Measure a tile of floats: every window is added in the same order, down the columns, then along the row.
 
-    `ring` has in its first `slots` rows the moments of the latest rows of the image, `pitch` columns each, and in
-    every further `slots` rows their sums over as many rows as `_add_rows` has on the way to `size`.
+    `ring` has in its first `slots` rows the moments of the latest rows, added over the planes of the window, `pitch`
+    columns each, and in every further `slots` rows their sums over as many rows as `_add_rows` has on the way to
+    `size`.
     """
-    height, width = before.shape
+    height, width = before.shape[0] // planes, before.shape[1]
     radius = size // 2
     slots = size + ROWS_AT_ONCE - 1
     columns = np.empty((ROWS_AT_ONCE, ring.shape[1]))
@@ -254,7 +415,7 @@ def _measure_floats(  # type: ignore[no-untyped-def]
     part = np.empty_like(windows)
     score = np.empty(strip)
     unused = np.zeros(strip)
-    weight = _full_weight(taps, size)
+    weight = _full_weight(taps, size, plane_taps)
     total = 0.0
     dropped = 0
     for left in range(0, width, strip):
@@ -268,9 +429,15 @@ def _measure_floats(  # type: ignore[no-untyped-def]
             group = (row - top) % ROWS_AT_ONCE
             if group == 0:
                 while newest < min(row + ROWS_AT_ONCE, bottom) + radius:
-                    x_row = before[_mirror(newest, height), start:stop]
-                    y_row = after[_mirror(newest, height), start:stop]
-                    _load_moments(x_row, y_row, center, masked, ring[newest % slots], pitch, first)
+                    for k in range(plane_taps.size):
+                        line = _mirror(plane - plane_taps.size // 2 + k, planes) * height + _mirror(newest, height)
+                        x_row, y_row = before[line, start:stop], after[line, start:stop]
+                        if k == 0 and plane_taps[0] == 1.0:
+                            _load_moments(x_row, y_row, center, masked, ring[newest % slots], pitch, first)
+                            continue
+                        if k == 0:
+                            ring[newest % slots] = 0
+                        _add_moments(x_row, y_row, plane_taps[k], center, masked, ring[newest % slots], pitch, first)
                     if taps.size == 0 and size != 7:
                         available = newest - top + radius + 1
                         _add_rows(ring, slots, newest, available, size, columns[(newest - radius - top) % ROWS_AT_ONCE])
@@ -281,7 +448,8 @@ def _measure_floats(  # type: ignore[no-untyped-def]
             if taps.size:
                 _weigh_rows(ring, slots, row, taps, column)
             _mirror_ends(column, pitch, left - radius, right - left + 2 * radius, width)
-            target = difference[row, left:right]
+            line = plane * height + row
+            target = difference[line, left:right]
             in_counted = counted[0] <= row < counted[2]
             scores = score if in_counted else unused
             if size == 7 and taps.size == 0 and not masked:
@@ -292,11 +460,11 @@ def _measure_floats(  # type: ignore[no-untyped-def]
             else:
                 _weigh_windows(column, windows, taps)
             if masked:
-                x_row, y_row = before[row, left:right], after[row, left:right]
+                x_row, y_row = before[line, left:right], after[line, left:right]
                 _finish_masked(windows, pitch, target, scores, x_row, y_row, weight, c1, c2, ddof, center)
                 if in_counted:
                     for j in range(max(left, counted[1]), min(right, counted[3])):
-                        dropped += math.isnan(difference[row, j])
+                        dropped += math.isnan(difference[line, j])
             else:
                 _finish_floats(windows, pitch, False, target, scores, weight, c1, c2, ddof, center)
         if _has_nan(score) or _has_nan(unused):
@@ -428,12 +596,14 @@ def _weigh_windows(columns, windows, taps):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _full_weight(taps, size):  # type: ignore[no-untyped-def]
+def _full_weight(taps, size, plane_taps):  # type: ignore[no-untyped-def]
     """Return the weight of a window without gaps, added as the windows are so that its bits agree with theirs."""
     if not taps.size:
-        return float(size * size)
+        return float(plane_taps.size * size * size)
     radius = size // 2
-    weight = 1.0
+    weight = 0.0
+    for k in range(plane_taps.size):
+        weight += plane_taps[k]
     for _ in range(2):
         total = taps[radius] * weight
         for k in range(1, radius + 1):
@@ -467,6 +637,31 @@ def _load_moments(x_row, y_row, center, masked, moments, pitch, first):  # type:
         for j in range(x_row.size):
             x, y = float(x_row[j]) - center, float(y_row[j]) - center
             m_x[j], m_y[j], m_q[j], m_p[j] = x, y, x * x + y * y, x * y
+
+
+@_compile
+def _add_moments(x_row, y_row, tap, center, masked, moments, pitch, first):  # type: ignore[no-untyped-def]
+    """Add what `_load_moments` writes, `tap` times, to what is there."""
+    m_x, m_y = moments[first:], moments[pitch + first :]
+    m_q, m_p = moments[2 * pitch + first :], moments[3 * pitch + first :]
+    if masked:
+        m_n = moments[4 * pitch + first :]
+        for j in range(x_row.size):
+            valid = _is_valid(x_row[j], y_row[j])
+            x = float(x_row[j]) - center if valid else 0.0
+            y = float(y_row[j]) - center if valid else 0.0
+            m_x[j] += tap * x
+            m_y[j] += tap * y
+            m_q[j] += tap * (x * x + y * y)
+            m_p[j] += tap * (x * y)
+            m_n[j] += tap if valid else 0.0
+    else:
+        for j in range(x_row.size):
+            x, y = float(x_row[j]) - center, float(y_row[j]) - center
+            m_x[j] += tap * x
+            m_y[j] += tap * y
+            m_q[j] += tap * (x * x + y * y)
+            m_p[j] += tap * (x * y)
 
 
 @_compile

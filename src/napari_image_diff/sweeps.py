@@ -30,6 +30,7 @@ class Map(NamedTuple):
     """The difference of a pair and what was counted on the way."""
 
     difference: NDArray[np.float32]
+    """(H, W), of a volume (planes, H, W)."""
     score: float
     histogram: NDArray[np.int64]
 
@@ -125,11 +126,12 @@ def _sweep_map(
     pair: preparation.Pair, settings: Settings, step: tiles.Step, visit: Callable[[NDArray[np.float32]], T]
 ) -> tuple[float, NDArray[np.float32], list[T]]:
     """Return score and difference, and what `visit` makes of each tile of it while it is still in the cache."""
-    window = planes.make_window(settings, pair.data_range)
+    window = planes.make_window(settings, pair.data_range, pair.volume)
     difference = np.empty(pair.before.shape, np.float32)
+    count_planes = pair.volume.planes if pair.volume is not None else 1
 
     def measure_tile(rows: tiles.Rows) -> tuple[ssim.TileScore, T]:
-        score = ssim.measure_tile(pair.before, pair.after, difference, *rows, window, pair.center)
+        score = ssim.measure_tile(pair.before, pair.after, difference, *rows, window, pair.center, count_planes)
         return score, visit(difference[slice(*rows)])
 
     found = tiles.map_tiles(measure_tile, tiles.cut_rows(difference.shape), step)
@@ -137,7 +139,7 @@ def _sweep_map(
     count = sum(score.pixels for score, _ in found)
     # Python integers, so that the one rounding is that of the division
     score = total / (count * ssim.SCORE_STEPS) if count else float("nan")
-    return score, difference, [visited for _, visited in found]
+    return score, preparation.fold(difference, pair.volume), [visited for _, visited in found]
 
 
 def find_regions(
@@ -197,13 +199,19 @@ def label_regions(
     pair: preparation.Pair | None,
     step: tiles.Step,
 ) -> tuple[NDArray[np.int32], pd.DataFrame]:
-    """Return labels and table of the regions (sweep 2), with the means of both images where `pair` is given."""
+    """Return labels and table of the regions (sweep 2), with the means of both images where `pair` is given.
+
+    A `difference` (planes, H, W) is one of volumes.
+    """
+    tall = preparation.unfold(difference)
+    count_planes = len(difference) if difference.ndim == 3 else None
 
     def find_tile(rows: tiles.Rows) -> regions.Runs:
-        return regions.find_runs(difference[slice(*rows)], cut)
+        return regions.find_runs(tall[slice(*rows)], cut)
 
-    runs = regions.join_runs(tiles.map_tiles(find_tile, tiles.cut_rows(difference.shape, light=True), step))
-    return paint_regions(regions.make_regions(runs, difference.shape[1], min_area), difference, None, pair, step)
+    runs = regions.join_runs(tiles.map_tiles(find_tile, tiles.cut_rows(tall.shape, light=True), step))
+    found = regions.make_regions(runs, tall.shape[1], min_area, count_planes)
+    return paint_regions(found, difference, None, pair, step)
 
 
 def paint_regions(
@@ -215,17 +223,18 @@ def paint_regions(
 ) -> tuple[NDArray[np.int32], pd.DataFrame]:
     """Return labels and table of regions that were found."""
     labels = np.empty(difference.shape, np.int32)
-    quantities = {"difference": regions.make_quantity(found.labels.size, difference, 1.0)}
+    tall, count = preparation.unfold(labels), found.labels.size
+    quantities = {"difference": regions.make_quantity(count, preparation.unfold(difference), 1.0)}
     if evidence is not None:
-        quantities["evidence"] = regions.make_quantity(found.labels.size, evidence, 1.0)
+        quantities["evidence"] = regions.make_quantity(count, preparation.unfold(evidence), 1.0)
     if pair is not None:
         for name, plane in (("before", pair.before), ("after", pair.after)):
-            quantities[name] = regions.make_quantity(found.labels.size, plane, pair.data_range, pair.center)
+            quantities[name] = regions.make_quantity(count, plane, pair.data_range, pair.center)
 
     def paint_tile(rows: tiles.Rows) -> None:
-        regions.paint_tile(found, *rows, labels)
+        regions.paint_tile(found, *rows, tall)
         for quantity in quantities.values():
             regions.measure_tile(found, *rows, quantity)
 
-    tiles.map_tiles(paint_tile, tiles.cut_rows(difference.shape, light=True), step)
+    tiles.map_tiles(paint_tile, tiles.cut_rows(tall.shape, light=True), step)
     return labels, regions.make_table(found, quantities)

@@ -26,6 +26,7 @@ __all__ = [
     "cut_rows",
     "map_parts",
     "map_tiles",
+    "split_rows",
     "stepper",
     "uncounted",
 ]
@@ -98,6 +99,14 @@ def _gather(chunks: Sequence[int], length: int, wanted: int) -> list[tuple[int, 
             spans.append((start, end))
             start = end
     return spans
+
+
+def split_rows(rows: Rows, height: int) -> list[tuple[int, int, int]]:
+    """Return the parts of a tile of a tall plane, which is of planes `height` rows high: plane, first and last row."""
+    first, last = rows[0] // height, -(-rows[1] // height)
+    return [
+        (plane, max(rows[0] - plane * height, 0), min(rows[1] - plane * height, height)) for plane in range(first, last)
+    ]
 
 
 def count_threads() -> int:

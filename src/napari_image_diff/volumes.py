@@ -1,0 +1,223 @@
+"""Volumes: planes, rows and columns are one image, with windows, regions and boxes in 3-D.
+
+A volume is laid out as one tall plane, its planes one under the other, and goes through the same stages as an image.
+Those that look around a pixel, the sums over the window and the regions, know of its planes. What tells noise and edges
+from a change looks at each plane by itself: so do evidence and the kinds of change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import kinds, planes, preparation, ssim, sweeps, tiles
+from .preparation import Pair, Plane, Volume
+from .settings import Settings
+
+__all__ = ["Volumes", "measure_planes", "name_kinds", "read_volumes"]
+
+Sides = tuple[int, int, int]
+"""Planes, rows and columns."""
+
+
+class Volumes(NamedTuple):
+    """Two volumes, with or without leading axes, as tall planes."""
+
+    images: tuple[Plane, Plane]
+    volume: Volume
+    masks: dict[str, Any]
+    """``inside`` and ``ignore`` laid out like them."""
+    notes: dict[str, Any]
+    """``sizes``, ``window``, ``spacing`` and ``pixels_not_shared``, as in `Comparison.resolved`."""
+
+
+def read_volumes(
+    before: ArrayLike,
+    after: ArrayLike,
+    settings: Settings,
+    spacing: Sequence[float] | None,
+    *,
+    inside: ArrayLike | None = None,
+    ignore: ArrayLike | None = None,
+) -> Volumes:
+    """Return two volumes checked against each other and the window, as tall planes of what both of them have.
+
+    Parameters
+    ----------
+    before, after : (..., planes, H, W) or (..., planes, H, W, 3 or 4) array-like
+        Volumes.
+    settings : Settings
+        All parameters.
+    spacing : sequence of 3 floats, optional
+        Size of a voxel along planes, rows and columns, in one unit.
+    inside, ignore : array-like, optional
+        Of one plane, of one volume, or with all axes of `before`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they cannot be compared as volumes.
+    """
+    if settings.align in ("rigid", "affine"):
+        raise ValueError(f"align is {settings.align!r}, and volumes are compared as they lie; give align='none'")
+    one, other = (
+        preparation.read_plane(image, name, settings.channels, stacks=True, axes=3)
+        for name, image in (("before", before), ("after", after))
+    )
+    sides = _sides_of(one), _sides_of(other)
+    if sides[0] != sides[1] and settings.size != "overlap":
+        raise ValueError(
+            f"before has {_say(sides[0])} voxels (planes x rows x columns) and after {_say(sides[1])}; give volumes of "
+            "one size, or size='overlap' to compare what they share"
+        )
+    shared: Any = tuple(min(both) for both in zip(*sides, strict=True))
+    volume = Volume(shared[0], _find_share(spacing))
+    window = planes.make_window(settings, 1.0, volume).shape
+    _check_window(shared, window, settings)
+    masks = {"inside": inside, "ignore": ignore}
+    notes = {
+        "sizes": dict(zip(("before", "after"), sides, strict=True)),
+        "window": window,
+        "spacing": None if spacing is None else tuple(float(side) for side in spacing),
+        "pixels_not_shared": sum(math.prod(each) for each in sides) - 2 * math.prod(shared),
+    }
+    return Volumes(
+        (_lay_tall(one, shared), _lay_tall(other, shared)),
+        volume,
+        {name: _lay_mask(name, mask, sides[0], shared) for name, mask in masks.items() if mask is not None},
+        notes,
+    )
+
+
+def _sides_of(plane: Plane) -> Sides:
+    first = plane.data.ndim - planes.axes_of(plane) - 1
+    count, rows, columns = plane.data.shape[first : first + 3]
+    return count, rows, columns
+
+
+def _say(sides: Sides) -> str:
+    return " x ".join(map(str, sides))
+
+
+def _find_share(spacing: Sequence[float] | None) -> float:
+    """Return how many planes are as thick as a row is high."""
+    if spacing is None:
+        return 1.0
+    if np.shape(spacing) != (3,) or not all(0 < side < math.inf for side in spacing):
+        raise ValueError(
+            f"spacing is {spacing!r}; give the size of a voxel along planes, rows and columns, as (2, 1, 1)"
+        )
+    return min(float(spacing[1] / spacing[0]), 1.0)
+
+
+def _check_window(shared: Sides, window: Sides, settings: Settings) -> None:
+    """Raise where the window has more planes, rows or columns than the volumes."""
+    if all(side <= length for side, length in zip(window, shared, strict=True)):
+        return
+    largest = min(shared) - (min(shared) + 1) % 2
+    ways = []
+    if largest >= 3 and settings.window == "uniform":
+        ways.append(f"win_size={largest}")
+    elif largest >= 3:
+        ways.append(f"sigma={(largest // 2 + 0.45) / ssim.GAUSSIAN_REACH:.2f}")
+    if window[1] <= min(shared[1:]):
+        ways.append("spacing, if planes are farther apart than rows: the window has fewer planes then")
+    ways.append("spatial_ndim=2 to compare plane by plane")
+    raise ValueError(
+        f"the volumes have {_say(shared)} voxels (planes x rows x columns) and the window {_say(window)}; give "
+        + ", or ".join(ways)
+    )
+
+
+def _lay_tall(plane: Plane, shared: Sides) -> Plane:
+    first = plane.data.ndim - planes.axes_of(plane) - 1
+    data = plane.data[(slice(None),) * first + tuple(slice(length) for length in shared)]
+    return Plane(data.reshape(*data.shape[:first], -1, *data.shape[first + 2 :]), plane.channels)
+
+
+def _lay_mask(name: str, mask: ArrayLike, sides: Sides, shared: Sides) -> NDArray[Any]:
+    """Return a mask of one plane, one volume or several as one of tall planes."""
+    read = np.asarray(mask)
+    if read.shape[-3:] not in (sides, sides[1:]):
+        raise ValueError(
+            f"{name} has shape {read.shape}; give labels or a boolean array of one plane of before, {sides[1:]}, or of "
+            f"all, {sides}"
+        )
+    whole = np.broadcast_to(read, sides) if read.ndim == 2 else read
+    part = whole[..., : shared[0], : shared[1], : shared[2]]
+    return part.reshape(*part.shape[:-3], -1, shared[2])
+
+
+def measure_planes(pair: Pair, settings: Settings, step: tiles.Step) -> NDArray[np.float32]:
+    """Return 1 - SSIM of each plane of a volume by itself, (planes, H, W).
+
+    In that of the volume a change shows in the planes before and behind it, where nothing else speaks against it.
+    """
+    assert pair.volume is not None
+    flat = pair.volume._replace(plane_share=0.0)
+    return sweeps.measure_map(pair._replace(volume=flat), settings, step).difference
+
+
+def name_kinds(
+    before: NDArray[Any],
+    after: NDArray[Any],
+    labels: NDArray[np.int32],
+    count: int,
+    data_range: float,
+    noise: float,
+    step: tiles.Step,
+) -> kinds.Kinds:
+    """Say what kind of change each region of a volume is: as it looks in the plane that has most of it.
+
+    Parameters
+    ----------
+    before, after : (planes, H, W) or (planes, H, W, 3)
+        As `kinds.name_kinds` has them, plane by plane.
+    labels : (planes, H, W) int32
+        0 = unchanged, i = region i of 1 to `count`.
+    count : int
+        Number of regions.
+    data_range, noise, step
+        As `kinds.name_kinds` has them.
+
+    Returns
+    -------
+    kinds.Kinds
+        Moves are found within a plane.
+    """
+    largest = _find_largest(labels, count)
+    kind, reason = np.full(count, "", object), np.full(count, "", object)
+    partner, shift = np.zeros(count, np.int64), np.full((count, 2), np.nan)
+    for plane in np.unique(largest):
+        told = np.flatnonzero(largest == plane)
+        # Those told of are numbered 1 to N, others come after them
+        numbers = np.full(count + 1, len(told) + 1, np.int32)
+        numbers[0], numbers[told + 1] = 0, np.arange(1, len(told) + 1)
+        local = numbers[labels[plane]]
+        boxes = _find_boxes(local, len(told))
+        found = kinds.name_kinds(before[plane], after[plane], local, boxes, data_range, noise, step)
+        kind[told], reason[told], shift[told] = found.kind, found.reason, found.shift
+        partner[told] = np.append(0, told + 1)[found.partner]
+    return kinds.Kinds(list(kind), list(reason), partner, shift)
+
+
+def _find_largest(labels: NDArray[np.int32], count: int) -> NDArray[np.int64]:
+    """Return for each region the plane in which it has most voxels, the first of equals."""
+    most, largest = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    for plane, here in enumerate(labels):
+        voxels = np.bincount(here.ravel(), minlength=count + 1)[1:]
+        larger = voxels > most
+        most[larger], largest[larger] = voxels[larger], plane
+    return largest
+
+
+def _find_boxes(labels: NDArray[np.int32], count: int) -> NDArray[np.int64]:
+    """Return min_row, min_col, max_row, max_col of regions 1 to `count`."""
+    from scipy.ndimage import find_objects  # type: ignore[import-untyped]
+
+    slices = find_objects(labels, count)
+    return np.array([[axis.start for axis in box] + [axis.stop for axis in box] for box in slices], np.int64)
