@@ -6,24 +6,23 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import detection, frames, kinds, pairing, planes, preparation, sweeps, threshold, tiles, volumes
+from . import frames, in_memory, in_parts, tiles
+from .in_parts import Pyramid
+from .measured import Cut, Cuts, Measured
 from .noise import Limits
-from .preparation import Pair, Plane, fold, unfold
-from .regions import name_box
 from .settings import Settings
+from .sources import is_lazy
+from .tiles import Step
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Comparison", "compare"]
-
-# The arrays of a comparison, which for a stack lie in one.
-SHELVED = ("difference", "measured", "labels", "histogram")
 
 # Regions whose difference is nowhere above this are practically invisible to SSIM.
 INVISIBLE = 0.05
@@ -84,6 +83,9 @@ class Comparison:
         What noise and edges explain in this pair, if that was measured; kept for another threshold, too.
     frames : tuple of Comparison
         The frames of a stack in order, views of it and with its labels; empty for a single pair.
+    pyramid : Pyramid or None
+        Of images that are read in parts, `difference`, `evidence` and `labels` from full size to an overview. There,
+        these arrays and `pair` are dask arrays, of which what is asked for is worked out from the images.
     """
 
     score: Any
@@ -99,6 +101,8 @@ class Comparison:
     histogram: NDArray[np.int64]
     limits: Limits | None
     frames: tuple[Comparison, ...] = ()
+    pyramid: Pyramid | None = None
+    parts: Any = dataclasses.field(default=None, repr=False)
 
     @property
     def evidence(self) -> NDArray[np.float32] | None:
@@ -241,38 +245,22 @@ class Comparison:
         settings = Settings.resolve(
             self.settings, **{name: value for name, value in asked.items() if value is not None}
         )
-        each = self.frames or (self,)
-        shape = unfold(each[0].difference).shape
-        steps = sweeps.count_fast_steps(shape)
-        if settings.threshold == "auto" and self.measured is None:
-            steps += detection.count_steps(shape)
-        step = tiles.stepper(progress, len(each) * steps)
         measured = [
-            _Measured(
-                sweeps.Map(frame.difference, frame.score, frame.histogram),
-                _Evidence(frame.measured, frame.limits),
+            Measured(
+                frame.score,
+                frame.histogram,
+                frame.difference,
+                frame.measured,
+                frame.limits,
                 frame.pair,
                 frame.resolved,
+                frame.parts,
             )
-            for frame in each
+            for frame in self.frames or (self,)
         ]
-        return _cut_frames(measured, settings, self.resolved.get("frames", {}), step)
-
-
-class _Evidence(NamedTuple):
-    """Evidence and the limits it was held against, None where not measured."""
-
-    found: NDArray[np.float32] | None = None
-    limits: Limits | None = None
-
-
-class _Measured(NamedTuple):
-    """What the slow half finds out about a frame."""
-
-    found: sweeps.Map
-    evidence: _Evidence
-    pair: Pair
-    resolved: dict[str, Any]
+        way = _find_way(self.parts is not None or any(frame.parts is not None for frame in self.frames))
+        step = tiles.stepper(progress, way.count_cut_steps(measured, settings))
+        return _cut(way, measured, settings, self.resolved.get("frames", {}), step)
 
 
 def compare(
@@ -349,255 +337,62 @@ def compare(
             f"threshold is {asked.threshold!r}, which cuts the difference; give threshold='auto' to cut evidence of "
             "your own"
         )
-    masks: dict[str, Any] = {"inside": inside, "ignore": ignore}
-    solid = None
-    if asked.spatial_ndim == 3:
-        solid = volumes.read_volumes(before, after, asked, spacing, **masks)
-        images, masks = solid.images, solid.masks
-    elif spacing is not None:
+    if spacing is not None and asked.spatial_ndim == 2:
         raise ValueError(f"spacing is {tuple(spacing)}, which is for volumes; give spatial_ndim=3, or leave it out")
-    else:
-        images = planes.read_planes(before, after, asked, stacks=True)
-    stack = frames.make_stack(images, asked)
-    names = frames.name_axes(stack.leading, axes)
-    tall = [plane.data.shape for plane in stack.planes]
-    shape = pairing.find_grid(stack, asked)
-    auto = asked.threshold == "auto"
-    of_frame = len(tiles.cut_rows(shape)) + sweeps.count_fast_steps(shape)
-    of_frame += detection.count_steps(shape) if auto else 0
-    step = tiles.stepper(progress, len(tiles.cut_rows(max(tall))) + stack.count * of_frame)
-    stack, pair = pairing.make_pair(stack, asked, step, **masks)
-    whole = {
-        "data_range": pair.data_range,
-        "channels": {"before": images[0].channels, "after": images[1].channels},
-        "sizes": dict(zip(("before", "after"), stack.sides, strict=True)),
-        "versions": dict(_versions()),
-    }
-    if stack.leading:
-        whole["frames_not_shared"] = stack.not_shared
-    alike = stack.sides[0] == stack.sides[1] and not stack.not_shared
-    if solid is not None:
-        pair, alike = pair._replace(volume=solid.volume), alike and not solid.notes["pixels_not_shared"]
-    measured = []
-    for frame in range(stack.count):
-        of_it, notes = pairing.settle(stack.pick_pair(pair, frame), stack.sides, shape, asked, step)
-        found = sweeps.measure_map(of_it, asked, step)
-        resolved = {
-            **whole,
-            "pixels_not_valid": found.difference.size - int(found.histogram.sum()),
-            **notes,
-            **(solid.notes if solid is not None else {}),
-            **_say_same(stack.pick_planes(frame), found, alike),
-            "offset": preparation.find_offset(of_it.before, of_it.after),
-        }
-        own = _Evidence()
-        if evidence is not None:
-            own = _Evidence(_measure_own(evidence, of_it))
-            step(detection.count_steps(shape))
-        measured.append(_Measured(found, own, of_it, resolved))
-    return _cut_frames(measured, asked, dict(zip(names, stack.leading, strict=True)), step)
+    masks = {"inside": inside, "ignore": ignore}
+    way = _find_way(is_lazy(before) or is_lazy(after))
+    measured, names, step = way.measure(before, after, asked, masks, evidence, axes, spacing, progress)
+    return _cut(way, measured, asked, names, step)
 
 
-def _cut_frames(measured: list[_Measured], settings: Settings, axes: dict[str, int], step: tiles.Step) -> Comparison:
-    """Do the fast half for all frames; `axes` are names and lengths of the leading axes."""
-    shared = _share(measured, settings, step) if settings.shared_threshold else None
-    if not axes:
-        return _cut(measured[0], settings, shared, step)
-    shelf = frames.Shelf(tuple(axes.values()))
-    found, first = [], 0
-    for index in range(len(measured)):
-        frame = _cut(measured.pop(0), settings, shared, step)
-        frame.labels[frame.labels > 0] += first
-        places = {name: shelf.put(name, index, getattr(frame, name)) for name in SHELVED}
-        found.append(dataclasses.replace(frame, regions=frames.count_on(frame.regions, first), **places))
-        first += len(frame.regions)
-    return _join(found, shelf, axes)
+def _find_way(lazy: bool) -> Any:
+    """Return the room that has both halves of a comparison for images in memory, or for such that are read in parts."""
+    return in_parts if lazy else in_memory
 
 
-def _share(measured: list[_Measured], settings: Settings, step: tiles.Step) -> NDArray[np.int64] | Limits | None:
-    """Return what one threshold for all frames is taken from: a histogram, or limits."""
-    if settings.threshold == "otsu":
-        return np.asarray(np.sum([each.found.histogram for each in measured], axis=0))
-    # Neither evidence of the user's own nor identical frames have limits
-    noisy = [each for each in measured if each.evidence.found is None or each.evidence.limits is not None]
-    noisy = [each for each in noisy if not each.resolved["identical"]]
-    if settings.threshold != "auto" or not noisy:
-        return None
-    known = noisy[0].evidence.limits
-    if known is not None and all(each.evidence.limits is known for each in noisy):
-        return known
-    return detection.measure_limits([(each.pair, _find_difference(each, settings, step)) for each in noisy], step)
-
-
-def _join(found: list[Comparison], shelf: frames.Shelf, axes: dict[str, int]) -> Comparison:
-    """Return the comparisons of all frames, whose arrays are on the shelf, as one."""
+def _cut(way: Any, measured: list[Measured], settings: Settings, axes: dict[str, int], step: Step) -> Comparison:
+    """Do the fast half of a comparison; `axes` are names and lengths of the leading axes."""
     leading = tuple(axes.values())
+    cuts: Cuts = way.cut(measured, settings, leading, step)
+    every = tuple(_compose(cut, settings) for cut in cuts.frames)
+    if not axes:
+        return dataclasses.replace(every[0], pyramid=cuts.pyramid)
     return Comparison(
-        score=np.array([each.score for each in found]).reshape(leading),
-        threshold=np.array([each.threshold for each in found]).reshape(leading),
-        regions=frames.join_tables([each.regions for each in found], leading, tuple(axes)),
-        forgiven=frames.join_tables([each.forgiven for each in found], leading, tuple(axes)),
-        settings=found[0].settings,
-        resolved=frames.join_notes([each.resolved for each in found]) | {"frames": axes},
+        score=np.array([each.score for each in every]).reshape(leading),
+        difference=cuts.difference,
+        measured=cuts.evidence,
+        threshold=np.array([each.threshold for each in every]).reshape(leading),
+        labels=cuts.labels,
+        regions=frames.join_tables([each.regions for each in every], leading, tuple(axes)),
+        forgiven=frames.join_tables([each.forgiven for each in every], leading, tuple(axes)),
+        settings=settings,
+        resolved=frames.join_notes([each.resolved for each in every]) | {"frames": axes},
         pair=None,
+        histogram=cuts.histogram,
         limits=None,
-        frames=tuple(found),
-        **{name: shelf.take(name) for name in SHELVED},
+        frames=every,
+        pyramid=cuts.pyramid,
     )
 
 
-def _measure_own(evidence: Callable[[NDArray[Any], NDArray[Any]], ArrayLike], pair: Pair) -> NDArray[np.float32]:
-    """Return the evidence that a function of the user's finds; NaN where a pixel is not valid."""
-    given = (fold(image, pair.volume) for image in pair.colours or (pair.before, pair.after))
-    found = np.array(evidence(*given), np.float32)
-    planes = [fold(plane, pair.volume) for plane in (pair.before, pair.after)]
-    if found.shape != planes[0].shape:
-        raise ValueError(
-            f"evidence returned an array of shape {found.shape}; give a map with one value for each pixel, "
-            f"{planes[0].shape}"
-        )
-    for plane in planes:
-        found[~np.isfinite(plane)] = np.nan
-    return found
-
-
-def _cut(
-    measured: _Measured,
-    settings: Settings,
-    shared: NDArray[np.int64] | Limits | None,
-    step: tiles.Step,
-) -> Comparison:
-    """Do the fast half of a frame: from the maps to the regions.
-
-    `shared` is what the threshold is taken from if not from the frame itself: a histogram, or limits.
-    """
-    found, pair, resolved = measured.found, measured.pair, measured.resolved
-    evidence, limits = measured.evidence
-    rule = settings.threshold if isinstance(settings.threshold, str) else "number"
-    histogram = shared if isinstance(shared, np.ndarray) else found.histogram
-    level = threshold.otsu_level(histogram) if rule == "otsu" else None
-    alone = pairing.find_alone(resolved["sizes"]) if settings.size == "pad" else {}
-    told: dict[str, Any] = {"noise": None, "edge_tolerance": None}
-    if rule == "auto":
-        of_all = shared if isinstance(shared, Limits) else limits
-        if evidence is None or limits is not of_all:
-            evidence, limits = _measure_evidence(measured, of_all, settings, step)
-        # What float32 has, so that all stages cut at the same value
-        cut = float(np.float32(1 / settings.sensitivity))
-        radius = limits.radius if limits is not None else 1
-        changes = detection.find_changes(evidence, cut, settings.min_area, pair, radius, step)
-        labels, regions = sweeps.paint_regions(changes.found, found.difference, evidence, pair, step)
-        _tell_kinds(regions, labels, pair, limits, step)
-        forgiven = changes.forgiven
-        if limits is not None:
-            told = {"noise": limits.noise, "edge_tolerance": limits.radius}
-    else:
-        forgiven = np.empty((0, 4 if pair.volume is None else 6), np.int64)
-        cut = threshold.threshold_of_level(level) if level is not None else float(settings.threshold)
-        labels, regions = sweeps.label_regions(found.difference, cut, settings.min_area, pair, step)
-    if alone:
-        regions = _add_alone(labels, regions, alone)
+def _compose(cut: Cut, settings: Settings) -> Comparison:
+    """Return the comparison of a frame."""
+    found = cut.measured
     return Comparison(
         score=found.score,
         difference=found.difference,
-        measured=evidence,
-        threshold=cut,
-        labels=labels,
-        regions=regions,
-        forgiven=_make_boxes(forgiven),
+        measured=found.evidence,
+        threshold=cut.threshold,
+        labels=cut.labels,
+        regions=cut.regions,
+        forgiven=cut.forgiven,
         settings=settings,
-        resolved={**resolved, **told, "threshold_rule": rule, "otsu_level": level},
-        pair=pair,
+        resolved={**found.resolved, **cut.notes, "versions": dict(_versions())},
+        pair=found.pair,
         histogram=found.histogram,
-        limits=limits,
+        limits=found.limits,
+        parts=found.parts,
     )
-
-
-def _measure_evidence(
-    measured: _Measured, limits: Limits | None, settings: Settings, step: tiles.Step
-) -> tuple[NDArray[np.float32], Limits | None]:
-    """Return evidence and limits of a frame; of identical images there is nothing to measure."""
-    pair = measured.pair
-    if measured.resolved["identical"]:
-        step(detection.count_steps(pair.before.shape))
-        return np.where(np.isnan(measured.found.difference), np.nan, np.float32(0)), limits
-    difference = _find_difference(measured, settings, step)
-    if limits is None:
-        limits = detection.measure_limits([(pair, difference)], step)
-    return detection.measure_evidence(pair, difference, limits, step), limits
-
-
-def _find_difference(measured: _Measured, settings: Settings, step: tiles.Step) -> NDArray[np.float32]:
-    """Return the difference that is held as evidence: of volumes that of each plane by itself."""
-    if measured.pair.volume is None:
-        return measured.found.difference
-    return volumes.measure_planes(measured.pair, settings, tiles.uncounted(step))
-
-
-def _add_alone(
-    labels: NDArray[np.int32], regions: pd.DataFrame, alone: Mapping[str, list[tuple[slice, slice]]]
-) -> pd.DataFrame:
-    """Add what only one image has to labels and table, as regions after the others."""
-    import pandas as pd
-
-    for name, parts in alone.items():
-        mask = np.zeros(labels.shape, np.float32)
-        for part in parts:
-            mask[part] = 1
-            labels[part] = len(regions) + 1
-        found = sweeps.find_regions(mask, 0.5, min_area=-1)[1].drop(columns=["difference_mean", "difference_max"])
-        other = "after" if name == "before" else "before"
-        found = found.assign(label=len(regions) + 1, kind=f"only in {name}", reason=f"{other} does not reach as far")
-        if "partner" in regions:
-            found["partner"] = 0
-        regions = pd.concat([regions, found], ignore_index=True)
-    return regions
-
-
-def _tell_kinds(
-    regions: pd.DataFrame, labels: NDArray[np.int32], pair: Pair, limits: Limits | None, step: tiles.Step
-) -> None:
-    """Add to the table what kind of change each region is."""
-    before, after = (_flatten(image, pair.data_range) for image in pair.colours or (pair.before, pair.after))
-    noise = limits.noise if limits is not None else 0.0
-    levels = (pair.data_range, noise, tiles.uncounted(step))
-    if pair.volume is None:
-        found = kinds.name_kinds(before, after, labels, regions[name_box()].to_numpy(np.int64), *levels)
-    else:
-        before, after = (fold(image, pair.volume) for image in (before, after))
-        found = volumes.name_kinds(before, after, labels, len(regions), *levels)
-    regions["kind"], regions["reason"] = list(found.kind), list(found.reason)
-    regions["moved_rows"], regions["moved_cols"] = found.shift.T
-    regions["partner"] = found.partner
-
-
-def _flatten(image: NDArray[Any], data_range: float) -> NDArray[Any]:
-    """Return an image as it looks on gray where it is transparent."""
-    if image.ndim == 2 or image.shape[2] == 3:
-        return image
-    opaque = image[..., 3:].astype(np.float32) / np.float32(data_range)
-    flat: NDArray[Any] = image[..., :3] * opaque + np.float32(data_range / 2) * (1 - opaque)
-    return flat
-
-
-def _make_boxes(boxes: NDArray[np.int64]) -> pd.DataFrame:
-    """Return boxes (N, 4), or of volumes (N, 6), as a table."""
-    import pandas as pd
-
-    return pd.DataFrame(boxes, columns=name_box(boxes.shape[1] // 2))
-
-
-def _say_same(images: tuple[Plane, Plane], found: sweeps.Map, alike: bool) -> dict[str, bool]:
-    """Return whether the images are identical, pixel by pixel, and whether only their luma is the same.
-
-    Unless they are `alike` in shape, as they were given, they are not identical.
-    """
-    if np.fmax.reduce(found.difference, axis=None) > 0:
-        return {"identical": False, "same_luma": False}
-    before, after = (image.data for image in images)
-    floats = before.dtype.kind == after.dtype.kind == "f"
-    identical = alike and np.array_equal(before, after, equal_nan=floats)
-    return {"identical": identical, "same_luma": images[0].channels != "gray"}
 
 
 @functools.cache

@@ -138,6 +138,10 @@ class Asked(NamedTuple):
     limits: NDArray[np.float64]
     """A pixel changed where its squared change is greater."""
 
+    def of(self, *regions: int) -> Asked:
+        """Return that of some regions."""
+        return Asked(self.noise[list(regions)], self.limits[list(regions)])
+
 
 class Looks(NamedTuple):
     """How regions, given by their numbers from 0 on, are looked at."""
@@ -379,39 +383,38 @@ def find_reach(box: NDArray[np.int64], other: NDArray[np.int64]) -> int:
 def match_crops(
     old: Crop,
     new: Crop,
+    numbers: tuple[int, int],
     boxes: NDArray[np.int64],
-    pair: Sequence[int],
     shape: tuple[int, int],
     data_range: float,
     asked: Asked,
 ) -> NDArray[np.float64]:
-    """Return what `Looks.match` does of one pair of regions, with `find_reach` around each, in images of `shape`."""
-    sides, bounds = [], []
-    for crop, region in zip((old, new), pair, strict=True):
-        origin = np.array([crop.top, crop.left, crop.top, crop.left])
-        sides.append(boxes[region] - origin)
-        bounds.append(np.array([0, 0, *shape]) - origin)
-    before, after, labels, *others = (
-        read_only(np.ascontiguousarray(image)) for crop in (old, new) for image in crop[:3]
-    )
-    noise, limits = (each[list(pair)] for each in asked)
+    """Return what `Looks.match` does of one pair of regions, with `find_reach` around each, in images of `shape`.
+
+    `numbers`, `boxes` and `asked` are those of the two.
+    """
+    origins = [np.array([crop.top, crop.left, crop.top, crop.left]) for crop in (old, new)]
+    start, end = (box - origin for box, origin in zip(boxes, origins, strict=True))
+    bounds, other_bounds = (np.array([0, 0, *shape]) - origin for origin in origins)
+    images = [image for crop in (old, new) for image in crop[:3]]
+    before, after, labels, *others = (read_only(np.ascontiguousarray(image)) for image in images)
     share, rows, columns = _match_crops(
-        before, after, labels, others[0], others[1], others[2], pair[0] + 1, pair[1] + 1,
-        sides[0], sides[1], bounds[0], bounds[1], 255.0 / data_range, noise, limits,
+        before, after, labels, others[0], others[1], others[2], numbers[0], numbers[1],
+        start, end, bounds, other_bounds, 255.0 / data_range, asked.noise, asked.limits,
     )  # fmt: skip
     return np.array([share, rows + new.top - old.top, columns + new.left - old.left])
 
 
 def match_crop_within(
-    crop: Crop, boxes: NDArray[np.int64], region: int, data_range: float, asked: Asked
+    crop: Crop, number: int, box: NDArray[np.int64], data_range: float, asked: Asked
 ) -> NDArray[np.float64]:
     """Return what `Looks.match_within` does of one region, of which the box is given."""
-    box = read_only(boxes[region : region + 1] - np.array([crop.top, crop.left, crop.top, crop.left]))
-    labels = (crop.labels == region + 1).astype(np.int32)
-    before, after, own = (read_only(np.ascontiguousarray(image)) for image in (crop.before, crop.after, labels))
-    noise, limits = (each[region : region + 1] for each in asked)
+    own = read_only((box - np.array([crop.top, crop.left, crop.top, crop.left]))[None])
+    labels = (crop.labels == number).astype(np.int32)
+    before, after, marks = (read_only(np.ascontiguousarray(image)) for image in (crop.before, crop.after, labels))
     first = np.zeros(1, np.int64)
-    found: NDArray[np.float64] = _match_within(before, after, own, box, 255.0 / data_range, noise, limits, first)[0]
+    found: NDArray[np.float64]
+    found = _match_within(before, after, marks, own, 255.0 / data_range, asked.noise, asked.limits, first)[0]
     return found
 
 

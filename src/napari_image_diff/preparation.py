@@ -27,6 +27,7 @@ __all__ = [
     "find_offset",
     "find_scale",
     "find_span",
+    "flatten",
     "fold",
     "full_scale",
     "grid_steps",
@@ -263,6 +264,15 @@ def write_luma(plane: Plane, top: int, bottom: int, target: NDArray[Any]) -> Non
     red, green, blue = (rows[..., channel].astype(np.float64) for channel in range(3))
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is not valid
         target[top:bottom] = red * 0.299 + green * 0.587 + blue * 0.114
+
+
+def flatten(image: NDArray[Any], data_range: float) -> NDArray[Any]:
+    """Return an image as it looks on gray where it is transparent."""
+    if image.ndim == 2 or image.shape[2] == 3:
+        return image
+    opaque = image[..., 3:].astype(np.float32) / np.float32(data_range)
+    flat: NDArray[Any] = image[..., :3] * opaque + np.float32(data_range / 2) * (1 - opaque)
+    return flat
 
 
 def measure_extent(plane: NDArray[Any], top: int, bottom: int, with_scales: bool = False) -> Extent:

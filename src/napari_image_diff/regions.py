@@ -39,6 +39,7 @@ __all__ = [
     "make_table_of",
     "measure_tile",
     "name_box",
+    "no_runs",
     "paint_runs",
     "paint_tile",
     "sum_tile",
@@ -121,6 +122,12 @@ def join_runs(tiles: list[Runs]) -> Runs:
         np.concatenate([tile.stops for tile in tiles]),
         np.concatenate([tile.open for tile in tiles]),
     )
+
+
+def no_runs(rows: int) -> Runs:
+    """Return the runs of an image without any."""
+    none = np.zeros(0, np.int32)
+    return Runs(np.zeros(rows + 1, np.int64), none, none, np.zeros(rows, np.bool_))
 
 
 def join_columns(tiles: list[Runs], lefts: Sequence[int]) -> tuple[Runs, NDArray[np.int64]]:

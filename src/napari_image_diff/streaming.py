@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,26 @@ from .blocks import Facts, Reader, cut_out, make_block
 from .preparation import Pair, grid_steps
 from .tiles import Box
 
-__all__ = ["Ask", "Changes", "Seen", "cut_evidence", "find_changes", "look", "measure_limits", "measure_tables"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = [
+    "Ask",
+    "Changes",
+    "Seen",
+    "cut_evidence",
+    "find_changes",
+    "grow",
+    "look",
+    "measure_block",
+    "measure_limits",
+    "measure_table",
+    "rim_of",
+    "shift_box",
+]
 
 # What a tile works on at a time: of chunks that are larger than a tile, a band.
 BAND_PIXELS = 2**22
@@ -220,12 +239,12 @@ def measure_block(
     )  # fmt: skip
     difference = np.empty(pair.before.shape, np.float32)
     score = ssim.measure_tile(
-        pair.before, pair.after, difference, first, last, ask.window, pair.center, shift_box(counted, box)
+        pair.before, pair.after, difference, first, last, ask.window, pair.center, counted=shift_box(counted, box)
     )
     if ask.limits is None:
         return difference, difference, score
     found = np.empty(difference.shape, np.float32)
-    source = detection.make_source(pair, difference, facts.largest)
+    source = detection.make_sources(pair, difference, facts.largest)[0]
     evidence.write_tile(source, first, last, ask.limits, found)
     return difference, found, score
 
@@ -256,7 +275,7 @@ def _count(
     pair = make_block(arrays, facts, box)
     difference, _, _ = measure_block(pair, facts, box, tile, Ask(window, None, None, 1))
     inner = shift_box(tile, box)
-    return evidence.count_tiles(detection.make_source(pair, difference, facts.largest), [inner], radius)
+    return evidence.count_tiles(detection.make_sources(pair, difference, facts.largest)[0], [inner], radius)
 
 
 def cut_evidence(seen: Seen, width: int, min_area: float) -> regions.Regions:
@@ -293,12 +312,12 @@ def _is_displaced(arrays: list[NDArray[Any]], facts: Facts, box: Box, region: li
     return displacement.is_displaced((pair.before, pair.after), pair.colours, inside, pair.data_range)
 
 
-def measure_tables(found: regions.Regions, reader: Reader, boxes: Sequence[Box], ask: Ask, step: tiles.Step) -> Any:
+def measure_table(
+    found: regions.Regions, reader: Reader, boxes: Sequence[Box], ask: Ask, with_evidence: bool, step: tiles.Step
+) -> pd.DataFrame:
     """Return the table of the regions of a frame; tiles without any are not read."""
     facts, rim = reader.facts, rim_of(ask)
-    names = (
-        ("difference", "evidence", "before", "after") if ask.limits is not None else ("difference", "before", "after")
-    )
+    names = ["difference", *(["evidence"] if with_evidence else []), "before", "after"]
     count = len(found.area)
     sums = {name: regions.Sums(np.zeros(count), np.full(count, -np.inf)) for name in names}
     work = []
@@ -315,7 +334,8 @@ def measure_tables(found: regions.Regions, reader: Reader, boxes: Sequence[Box],
             sums[name].total[own] += total
             sums[name].largest[own] = np.maximum(sums[name].largest[own], largest)
 
-    tiles.map_parts(_sum_tile, work, tiles.uncounted(step), take)
+    tiles.map_parts(_sum_tile, work, step, take)
+    step(len(boxes) - len(work))
     of_image = (facts.center, regions.find_unit(facts.plane_dtype, facts.data_range))
     of_map = (0.0, regions.find_unit(np.dtype(np.float32), 1.0))
     units = {name: of_image if name in ("before", "after") else of_map for name in names}

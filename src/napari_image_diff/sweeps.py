@@ -16,13 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import planes, preparation, regions, ssim, threshold, tiles
 from .settings import Settings
+from .tiles import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Map", "find_regions", "label_regions", "measure_map", "paint_regions", "ssim_map"]
 
-Progress = Callable[[int, int], None]
 T = TypeVar("T")
 
 

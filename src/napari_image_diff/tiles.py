@@ -18,6 +18,7 @@ from .sources import Part
 
 __all__ = [
     "Box",
+    "Progress",
     "Rows",
     "Step",
     "Work",
@@ -33,6 +34,9 @@ __all__ = [
 
 Rows = tuple[int, int]
 """First and last row (exclusive) of a tile: a band as wide as the image."""
+
+Progress = Callable[[int, int], None]
+"""Called with what is done and what there is to do; what it raises ends the run."""
 
 Box = tuple[int, int, int, int]
 """A tile as top, left, bottom, right, half-open."""
@@ -76,16 +80,18 @@ def cut_rows(shape: Sequence[int], *, light: bool = False) -> list[Rows]:
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def cut_boxes(shape: tuple[int, int], chunks: tuple[Sequence[int], Sequence[int]]) -> list[Box]:
+def cut_boxes(
+    shape: tuple[int, int], chunks: tuple[Sequence[int], Sequence[int]], pixels: int = BOX_PIXELS
+) -> list[Box]:
     """Return the tiles of an image of `shape` that is read in parts, row of tiles by row, along its chunks.
 
     `chunks` are the lengths of the chunks of its rows and columns. A tile has whole chunks, so many that it is about
-    square, but for those that the image's end cuts; of chunks that are larger than a tile, one.
+    square and has up to so many `pixels`; of chunks that are larger, one.
     """
-    side = int(BOX_PIXELS**0.5)
+    side = int(pixels**0.5)
     columns = _gather(chunks[1], shape[1], side)
     widest = max(right - left for left, right in columns)
-    rows = _gather(chunks[0], shape[0], max(1, BOX_PIXELS // widest))
+    rows = _gather(chunks[0], shape[0], max(1, pixels // widest))
     return [(top, left, bottom, right) for top, bottom in rows for left, right in columns]
 
 

@@ -1,0 +1,240 @@
+"""The two halves of a comparison for images in memory: what is measured in each frame, and where it is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import detection, frames, kinds, pairing, planes, preparation, sweeps, tiles, volumes
+from .measured import Cut, Cuts, Measured, add_kinds, find_cut, make_boxes
+from .noise import Limits
+from .preparation import Pair, Plane, fold, unfold
+from .regions import name_box
+from .settings import Settings
+from .tiles import Progress, Step
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["count_cut_steps", "cut", "measure"]
+
+Own = Callable[[NDArray[Any], NDArray[Any]], ArrayLike]
+Shared = NDArray[np.int64] | Limits | None
+
+
+def measure(
+    before: ArrayLike,
+    after: ArrayLike,
+    settings: Settings,
+    masks: Mapping[str, Any],
+    evidence: Own | None,
+    axes: Sequence[str],
+    spacing: Sequence[float] | None,
+    progress: Progress | None,
+) -> tuple[list[Measured], dict[str, int], Step]:
+    """Return what is found out about each frame, names and lengths of the leading axes, and the step to go on with.
+
+    The parameters are those of `comparison.compare`.
+    """
+    solid = None
+    if settings.spatial_ndim == 3:
+        solid = volumes.read_volumes(before, after, settings, spacing, **masks)
+        images, masks = solid.images, solid.masks
+    else:
+        images = planes.read_planes(before, after, settings, stacks=True)
+    stack = frames.make_stack(images, settings)
+    names = frames.name_axes(stack.leading, axes)
+    tall = [plane.data.shape for plane in stack.planes]
+    shape = pairing.find_grid(stack, settings)
+    of_frame = len(tiles.cut_rows(shape)) + sweeps.count_fast_steps(shape)
+    of_frame += detection.count_steps(shape) if settings.threshold == "auto" else 0
+    step = tiles.stepper(progress, len(tiles.cut_rows(max(tall))) + stack.count * of_frame)
+    stack, pair = pairing.make_pair(stack, settings, step, **masks)
+    whole: dict[str, Any] = {
+        "data_range": pair.data_range,
+        "channels": {"before": images[0].channels, "after": images[1].channels},
+        "sizes": dict(zip(("before", "after"), stack.sides, strict=True)),
+    }
+    if stack.leading:
+        whole["frames_not_shared"] = stack.not_shared
+    alike = stack.sides[0] == stack.sides[1] and not stack.not_shared
+    if solid is not None:
+        pair, alike = pair._replace(volume=solid.volume), alike and not solid.notes["pixels_not_shared"]
+    measured = []
+    for frame in range(stack.count):
+        of_it, notes = pairing.settle(stack.pick_pair(pair, frame), stack.sides, shape, settings, step)
+        found = sweeps.measure_map(of_it, settings, step)
+        resolved = {
+            **whole,
+            "pixels_not_valid": found.difference.size - int(found.histogram.sum()),
+            **notes,
+            **(solid.notes if solid is not None else {}),
+            **_say_same(stack.pick_planes(frame), found, alike),
+            "offset": preparation.find_offset(of_it.before, of_it.after),
+        }
+        own = None
+        if evidence is not None:
+            own = _measure_own(evidence, of_it)
+            step(detection.count_steps(shape))
+        measured.append(Measured(found.score, found.histogram, found.difference, own, None, of_it, resolved))
+    return measured, dict(zip(names, stack.leading, strict=True)), step
+
+
+def _say_same(images: tuple[Plane, Plane], found: sweeps.Map, alike: bool) -> dict[str, bool]:
+    """Return whether the images are identical, pixel by pixel, and whether only their luma is the same.
+
+    Unless they are `alike` in shape, as they were given, they are not identical.
+    """
+    if np.fmax.reduce(found.difference, axis=None) > 0:
+        return {"identical": False, "same_luma": False}
+    before, after = (image.data for image in images)
+    floats = before.dtype.kind == after.dtype.kind == "f"
+    identical = alike and np.array_equal(before, after, equal_nan=floats)
+    return {"identical": identical, "same_luma": images[0].channels != "gray"}
+
+
+def _measure_own(evidence: Own, pair: Pair) -> NDArray[np.float32]:
+    """Return the evidence that a function of the user's finds; NaN where a pixel is not valid."""
+    given = (fold(image, pair.volume) for image in pair.colours or (pair.before, pair.after))
+    found = np.array(evidence(*given), np.float32)
+    planes = [fold(plane, pair.volume) for plane in (pair.before, pair.after)]
+    if found.shape != planes[0].shape:
+        raise ValueError(
+            f"evidence returned an array of shape {found.shape}; give a map with one value for each pixel, "
+            f"{planes[0].shape}"
+        )
+    for plane in planes:
+        found[~np.isfinite(plane)] = np.nan
+    return found
+
+
+def count_cut_steps(measured: Sequence[Measured], settings: Settings) -> int:
+    """Return how often `cut` calls its step."""
+    shape = unfold(measured[0].difference).shape
+    steps = sweeps.count_fast_steps(shape)
+    if settings.threshold == "auto" and measured[0].evidence is None:
+        steps += detection.count_steps(shape)
+    return len(measured) * steps
+
+
+def cut(measured: list[Measured], settings: Settings, leading: tuple[int, ...], step: Step) -> Cuts:
+    """Do the fast half for all frames; `measured` is emptied, so that arrays need not be there twice."""
+    shared = _share(measured, settings, step) if settings.shared_threshold else None
+    if not leading:
+        found = _cut(measured.pop(), settings, shared, step)
+        of_it = found.measured
+        return Cuts([found], of_it.difference, of_it.evidence, found.labels, of_it.histogram)
+    shelf = frames.Shelf(leading)
+    every: list[Cut] = []
+    first = 0
+    while measured:
+        frame = _cut(measured.pop(0), settings, shared, step)
+        frame.labels[frame.labels > 0] += first
+        arrays = {name: getattr(frame.measured, name) for name in ("difference", "evidence", "histogram")}
+        places = {name: shelf.put(name, len(every), array) for name, array in arrays.items()}
+        of_it = frame.measured._replace(**places)
+        labels = shelf.put("labels", len(every), frame.labels)
+        every.append(frame._replace(measured=of_it, labels=labels, regions=frames.count_on(frame.regions, first)))
+        first += len(frame.regions)
+    return Cuts(every, *(shelf.take(name) for name in ("difference", "evidence", "labels", "histogram")))
+
+
+def _share(measured: list[Measured], settings: Settings, step: Step) -> Shared:
+    """Return what one threshold for all frames is taken from: a histogram, or limits."""
+    if settings.threshold == "otsu":
+        return np.asarray(np.sum([each.histogram for each in measured], axis=0))
+    # Neither evidence of the user's own nor identical frames have limits
+    noisy = [each for each in measured if each.evidence is None or each.limits is not None]
+    noisy = [each for each in noisy if not each.resolved["identical"]]
+    if settings.threshold != "auto" or not noisy:
+        return None
+    known = noisy[0].limits
+    if known is not None and all(each.limits is known for each in noisy):
+        return known
+    return detection.measure_limits([(each.pair, _find_difference(each, settings, step)) for each in noisy], step)
+
+
+def _cut(measured: Measured, settings: Settings, shared: Shared, step: Step) -> Cut:
+    """Do the fast half of a frame: from the maps to the regions.
+
+    `shared` is what the threshold is taken from if not from the frame itself: a histogram, or limits.
+    """
+    pair, difference = measured.pair, measured.difference
+    cut, notes = find_cut(settings, shared if isinstance(shared, np.ndarray) else measured.histogram)
+    if settings.threshold == "auto":
+        of_all = shared if isinstance(shared, Limits) else measured.limits
+        if measured.evidence is None or measured.limits is not of_all:
+            measured = _measure_evidence(measured, of_all, settings, step)
+        evidence, limits = measured.evidence, measured.limits
+        radius = limits.radius if limits is not None else 1
+        found, forgiven = detection.find_changes(evidence, cut, settings.min_area, pair, radius, step)
+        labels, regions = sweeps.paint_regions(found, difference, evidence, pair, step)
+        _tell_kinds(regions, labels, pair, limits, step)
+        if limits is not None:
+            notes |= {"noise": limits.noise, "edge_tolerance": limits.radius}
+    else:
+        forgiven = np.empty((0, 4 if pair.volume is None else 6), np.int64)
+        labels, regions = sweeps.label_regions(difference, cut, settings.min_area, pair, step)
+    if settings.size == "pad":
+        regions = _add_alone(labels, regions, pairing.find_alone(measured.resolved["sizes"]))
+    return Cut(measured, cut, labels, regions, make_boxes(forgiven), notes)
+
+
+def _measure_evidence(measured: Measured, limits: Limits | None, settings: Settings, step: Step) -> Measured:
+    """Add evidence and limits of a frame; of identical images there is nothing to measure."""
+    pair = measured.pair
+    if measured.resolved["identical"]:
+        step(detection.count_steps(pair.before.shape))
+        nothing = np.where(np.isnan(measured.difference), np.nan, np.float32(0))
+        return measured._replace(evidence=nothing, limits=limits)
+    difference = _find_difference(measured, settings, step)
+    if limits is None:
+        limits = detection.measure_limits([(pair, difference)], step)
+    return measured._replace(evidence=detection.measure_evidence(pair, difference, limits, step), limits=limits)
+
+
+def _find_difference(measured: Measured, settings: Settings, step: Step) -> NDArray[np.float32]:
+    """Return the difference that is held as evidence: of volumes that of each plane by itself."""
+    if measured.pair.volume is None:
+        found: NDArray[np.float32] = measured.difference
+        return found
+    return volumes.measure_planes(measured.pair, settings, tiles.uncounted(step))
+
+
+def _add_alone(
+    labels: NDArray[np.int32], regions: pd.DataFrame, alone: Mapping[str, list[tuple[slice, slice]]]
+) -> pd.DataFrame:
+    """Add what only one image has to labels and table, as regions after the others."""
+    import pandas as pd
+
+    for name, parts in alone.items():
+        mask = np.zeros(labels.shape, np.float32)
+        for part in parts:
+            mask[part] = 1
+            labels[part] = len(regions) + 1
+        found = sweeps.find_regions(mask, 0.5, min_area=-1)[1].drop(columns=["difference_mean", "difference_max"])
+        other = "after" if name == "before" else "before"
+        found = found.assign(label=len(regions) + 1, kind=f"only in {name}", reason=f"{other} does not reach as far")
+        if "partner" in regions:
+            found["partner"] = 0
+        regions = pd.concat([regions, found], ignore_index=True)
+    return regions
+
+
+def _tell_kinds(
+    regions: pd.DataFrame, labels: NDArray[np.int32], pair: Pair, limits: Limits | None, step: Step
+) -> None:
+    """Add to the table what kind of change each region is."""
+    images = pair.colours or (pair.before, pair.after)
+    before, after = (preparation.flatten(image, pair.data_range) for image in images)
+    noise = limits.noise if limits is not None else 0.0
+    levels = (pair.data_range, noise, tiles.uncounted(step))
+    if pair.volume is None:
+        found = kinds.name_kinds(before, after, labels, regions[name_box()].to_numpy(np.int64), *levels)
+    else:
+        before, after = (fold(image, pair.volume) for image in (before, after))
+        found = volumes.name_kinds(before, after, labels, len(regions), *levels)
+    add_kinds(regions, found)

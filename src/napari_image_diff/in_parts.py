@@ -1,0 +1,242 @@
+"""The two halves of a comparison for images that are read in parts, as `in_memory` has them for others."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import cropping, frames, lazy_maps, planes, preparation, regions, ssim, streaming, surveying, tiles
+from .measured import Cut, Cuts, Measured, add_kinds, find_cut, make_boxes
+from .noise import Limits
+from .settings import Settings
+from .streaming import Ask, Seen
+from .tiles import Box, Progress, Step
+
+if TYPE_CHECKING:
+    from .blocks import Reader
+
+__all__ = ["Parts", "Pyramid", "count_cut_steps", "cut", "measure"]
+
+# The overview of all frames has so many pixels, at most.
+OVERVIEW_PIXELS = 2**24
+
+
+class Parts(NamedTuple):
+    """A frame of images that are read in parts, and what was seen of it."""
+
+    reader: Reader
+    boxes: list[Box]
+    seen: Seen
+    ask: Ask
+    """With what it was looked at."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Pyramid:
+    """The maps of a comparison from full size on, each level half as large as the one before.
+
+    The last is an overview in memory, of 16 million pixels at most; the others are dask arrays. A pixel of a coarser
+    level has the greatest value of those that it stands for.
+    """
+
+    difference: list[Any]
+    evidence: list[Any] | None
+    labels: list[Any]
+
+
+def measure(
+    before: Any,
+    after: Any,
+    settings: Settings,
+    masks: Mapping[str, Any],
+    evidence: Any,
+    axes: Sequence[str],
+    spacing: Sequence[float] | None,
+    progress: Progress | None,
+) -> tuple[list[Measured], dict[str, int], Step]:
+    """Return what is found out about each frame, names and lengths of the leading axes, and the step to go on with.
+
+    The parameters are those of `comparison.compare`.
+    """
+    _check(settings, evidence)
+    opened = surveying.open_images(before, after, settings, masks)
+    names = frames.name_axes(opened.leading, axes)
+    boxes = opened.cut()
+    again = settings.threshold == "otsu" or (settings.threshold == "auto" and settings.shared_threshold)
+    step = tiles.stepper(progress, opened.count * len(boxes) * (4 if again else 3))
+    surveyed = surveying.survey(opened, settings, boxes, step)
+    whole: dict[str, Any] = {
+        "data_range": surveyed.facts.data_range,
+        "channels": dict(zip(("before", "after"), opened.channels, strict=True)),
+        "sizes": dict(zip(("before", "after"), opened.sides, strict=True)),
+    }
+    if opened.leading:
+        whole["frames_not_shared"] = opened.not_shared
+    alike = opened.sides[0] == opened.sides[1] and not opened.not_shared
+    window = planes.make_window(settings, surveyed.facts.data_range)
+    factor = _find_factor(opened.grid, opened.count)
+    measured = []
+    for frame in range(opened.count):
+        reader, notes = surveying.settle(opened, surveyed, frame, settings, boxes, step)
+        limits = None
+        if settings.threshold == "auto" and not settings.shared_threshold:
+            limits = streaming.measure_limits([reader], window, step)
+        ask = Ask(window, limits, None if again else find_cut(settings, np.zeros(256, np.int64))[0], factor)
+        seen = streaming.look(reader, boxes, ask, step)
+        pixels = int(seen.histogram.sum())
+        resolved = {
+            **whole,
+            "pixels_not_valid": math.prod(reader.facts.grid) - pixels,
+            **notes,
+            "identical": alike and seen.same,
+            "same_luma": not seen.differs and opened.channels[0] != "gray",
+            "offset": preparation.find_offset(*seen.grids),
+        }
+        score = seen.total / (seen.pixels * ssim.SCORE_STEPS) if seen.pixels else math.nan
+        pair = lazy_maps.make_pair(reader)
+        parts = Parts(reader, boxes, seen, ask)
+        measured.append(Measured(score, seen.histogram, None, None, limits, pair, resolved, parts))
+    if opened.masks and not any(each.histogram.any() for each in measured):
+        raise ValueError(frames.NOTHING_LEFT)
+    return measured, dict(zip(names, opened.leading, strict=True)), step
+
+
+def _check(settings: Settings, evidence: Any) -> None:
+    """Raise ValueError where something needs the images as a whole."""
+    asked = {
+        "size is 'pad'": settings.size == "pad",
+        "spatial_ndim is 3": settings.spatial_ndim == 3,
+        "evidence is a function": evidence is not None,
+    }
+    for words, is_asked in asked.items():
+        if is_asked:
+            raise ValueError(
+                f"{words}, which needs images in memory, and before or after is read in chunks (dask, zarr); load both "
+                "with numpy.asarray, or leave it out"
+            )
+
+
+def _find_factor(grid: tuple[int, int], count: int) -> int:
+    """Return how many pixels, along a side, a pixel of the overview stands for."""
+    factor = 1
+    while math.prod(-(-side // factor) for side in grid) * count > OVERVIEW_PIXELS:
+        factor *= 2
+    return factor
+
+
+def count_cut_steps(measured: Sequence[Measured], settings: Settings) -> int:
+    """Return how often `cut` calls its step."""
+    # Whether a frame has to be looked at again is known only when its threshold is
+    return sum(2 * len(each.parts.boxes) for each in measured)
+
+
+def cut(measured: list[Measured], settings: Settings, leading: tuple[int, ...], step: Step) -> Cuts:
+    """Do the fast half for all frames; `measured` is emptied."""
+    shared = _share(measured, settings, step) if settings.shared_threshold else None
+    every: list[Cut] = []
+    found: list[tuple[regions.Regions, int]] = []
+    first = 0
+    while measured:
+        frame, of_frame = _cut(measured.pop(0), settings, shared, step)
+        every.append(frame._replace(regions=frames.count_on(frame.regions, first)))
+        found.append((of_frame, first))
+        first += len(frame.regions)
+    every, pyramid = _make_arrays(every, found, leading)
+    whole = every[0].measured
+    histogram = np.stack([each.measured.histogram for each in every]).reshape(*leading, -1)
+    if not leading:
+        return Cuts(every, whole.difference, whole.evidence, every[0].labels, whole.histogram, pyramid)
+    evidence = pyramid.evidence[0] if pyramid.evidence is not None else None
+    return Cuts(every, pyramid.difference[0], evidence, pyramid.labels[0], histogram, pyramid)
+
+
+def _make_arrays(
+    every: list[Cut], found: list[tuple[regions.Regions, int]], leading: tuple[int, ...]
+) -> tuple[list[Cut], Pyramid]:
+    """Return the frames with their maps, and the maps of all frames in all sizes."""
+    seen = [each.measured.parts.seen for each in every]
+    made = [lazy_maps.Frame(each.measured.parts.reader, each.measured.parts.ask) for each in every]
+    reader, coarsest = made[0].reader, made[0].ask.factor
+    cells = seen[0].difference.shape
+    auto = every[0].notes["threshold_rule"] == "auto"
+    overview = np.stack([each.difference for each in seen]).reshape(*leading, *cells)
+    of_evidence = np.stack([each.evidence for each in seen]).reshape(*leading, *cells)
+    labels = np.stack([lazy_maps.paint(*each, (0, 0, *cells), reader.facts.grid, coarsest) for each in found]).reshape(
+        *leading, *cells
+    )
+    factors = lazy_maps.list_factors(coarsest)
+
+    def levels(make: Any, last: NDArray[Any]) -> list[Any]:
+        return [*(make(factor) for factor in factors[:-1]), last if coarsest > 1 else lazy_maps.hold(last)]
+
+    pyramid = Pyramid(
+        levels(lambda factor: lazy_maps.make_map(made, leading, False, factor), overview),
+        levels(lambda factor: lazy_maps.make_map(made, leading, True, factor), of_evidence) if auto else None,
+        levels(lambda factor: lazy_maps.make_labels(found, reader, leading, factor), labels),
+    )
+    frames_of = []
+    for number, each in enumerate(every):
+        place = np.unravel_index(number, leading) if leading else ()
+        measured = each.measured._replace(
+            difference=pyramid.difference[0][place],
+            evidence=pyramid.evidence[0][place] if pyramid.evidence is not None else None,
+        )
+        frames_of.append(each._replace(measured=measured, labels=pyramid.labels[0][place]))
+    return frames_of, pyramid
+
+
+def _share(measured: list[Measured], settings: Settings, step: Step) -> NDArray[np.int64] | Limits | None:
+    """Return what one threshold for all frames is taken from: a histogram, or limits."""
+    if settings.threshold == "otsu":
+        return np.asarray(np.sum([each.histogram for each in measured], axis=0))
+    noisy = [each for each in measured if not each.resolved["identical"]]
+    if settings.threshold != "auto" or not noisy:
+        return None
+    known = noisy[0].limits
+    if known is not None and all(each.limits is known for each in noisy):
+        return known
+    return streaming.measure_limits([each.parts.reader for each in noisy], noisy[0].parts.ask.window, step)
+
+
+def _cut(
+    measured: Measured, settings: Settings, shared: NDArray[np.int64] | Limits | None, step: Step
+) -> tuple[Cut, regions.Regions]:
+    """Do the fast half of a frame; the regions are returned too, for the labels are made of them."""
+    reader, boxes, seen, ask = measured.parts
+    cut, notes = find_cut(settings, shared if isinstance(shared, np.ndarray) else measured.histogram)
+    auto, identical = settings.threshold == "auto", measured.resolved["identical"]
+    limits = None
+    if auto:
+        limits = shared if isinstance(shared, Limits) else None if identical else measured.limits
+        if limits is None and not identical:
+            limits = streaming.measure_limits([reader], ask.window, step)
+    wanted = ask._replace(limits=None if identical else limits, cut=cut)
+    if identical and auto:
+        nothing = np.where(np.isnan(seen.difference), np.nan, np.float32(0))
+        seen = seen._replace(runs=regions.no_runs(reader.facts.grid[0]), weights=np.zeros(0), evidence=nothing)
+        step(len(boxes))
+    elif wanted.cut != ask.cut or wanted.limits is not ask.limits:
+        seen = streaming.look(reader, boxes, wanted, step)
+    else:
+        step(0)
+    width = reader.facts.grid[1]
+    if auto:
+        kept = streaming.cut_evidence(seen, width, settings.min_area)
+        radius = limits.radius if limits is not None else 1
+        found, forgiven = streaming.find_changes(kept, reader, radius, step)
+        if limits is not None:
+            notes |= {"noise": limits.noise, "edge_tolerance": limits.radius}
+    else:
+        found = regions.make_regions(seen.runs, width, settings.min_area)
+        forgiven = np.empty((0, 4), np.int64)
+    table = streaming.measure_table(found, reader, boxes, wanted, auto, step)
+    if auto:
+        add_kinds(table, cropping.tell_kinds(found, reader, limits.noise if limits is not None else 0.0, step))
+    parts = Parts(reader, boxes, seen, wanted)
+    measured = measured._replace(limits=limits if auto else measured.limits, parts=parts)
+    return Cut(measured, cut, None, table, make_boxes(forgiven), notes), found

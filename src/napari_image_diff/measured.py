@@ -1,0 +1,87 @@
+"""What the halves of a comparison hand on, whether the images are in memory or read in parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .noise import Limits
+from .preparation import Pair
+from .regions import name_box
+from .settings import Settings
+from .threshold import otsu_level, threshold_of_level
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Cut", "Cuts", "Measured", "add_kinds", "find_cut", "make_boxes"]
+
+
+class Measured(NamedTuple):
+    """What the slow half finds out about a frame; arrays as in `Comparison`."""
+
+    score: float
+    histogram: NDArray[np.int64]
+    difference: Any
+    evidence: Any
+    """None where it was not measured."""
+    limits: Limits | None
+    """What evidence was held against, None where there is nothing."""
+    pair: Pair
+    resolved: dict[str, Any]
+    parts: Any = None
+    """Of images that are read in parts, how to go on with them."""
+
+
+class Cut(NamedTuple):
+    """What the fast half finds in a frame; arrays as in `Comparison`."""
+
+    measured: Measured
+    """With what else was measured on the way."""
+    threshold: float
+    labels: Any
+    regions: pd.DataFrame
+    forgiven: pd.DataFrame
+    notes: dict[str, Any]
+    """``noise``, ``edge_tolerance``, ``threshold_rule`` and ``otsu_level``, as in ``Comparison.resolved``."""
+
+
+class Cuts(NamedTuple):
+    """What the fast half finds in all frames."""
+
+    frames: list[Cut]
+    difference: Any
+    """Of all frames, with the leading axes, as the following."""
+    evidence: Any
+    labels: Any
+    histogram: NDArray[np.int64]
+    pyramid: Any = None
+    """Of images that are read in parts, coarser views of the arrays."""
+
+
+def find_cut(settings: Settings, histogram: NDArray[np.int64]) -> tuple[float, dict[str, Any]]:
+    """Return the value above which a pixel of evidence or of the difference differs, and notes on how it was found."""
+    notes: dict[str, Any] = {"noise": None, "edge_tolerance": None, "threshold_rule": "number", "otsu_level": None}
+    if settings.threshold == "auto":
+        # What float32 has, so that all stages cut at the same value
+        return float(np.float32(1 / settings.sensitivity)), {**notes, "threshold_rule": "auto"}
+    if settings.threshold == "otsu":
+        level = otsu_level(histogram)
+        return threshold_of_level(level), {**notes, "threshold_rule": "otsu", "otsu_level": level}
+    return float(settings.threshold), notes
+
+
+def make_boxes(boxes: NDArray[np.int64]) -> pd.DataFrame:
+    """Return boxes (N, 4), or of volumes (N, 6), as a table."""
+    import pandas as pd
+
+    return pd.DataFrame(boxes, columns=name_box(boxes.shape[1] // 2))
+
+
+def add_kinds(regions: pd.DataFrame, found: Any) -> None:
+    """Add to a table what kind of change each region is (`kinds.Kinds`)."""
+    regions["kind"], regions["reason"] = list(found.kind), list(found.reason)
+    regions["moved_rows"], regions["moved_cols"] = found.shift.T
+    regions["partner"] = found.partner
