@@ -31,11 +31,9 @@ def tell_kinds(found: regions.Regions, reader: Reader, noise: float, step: tiles
     facts = reader.facts
 
     def measure(some: NDArray[np.int64]) -> list[NDArray[np.float64]]:
-        shares = [
-            _measure_regions(found, reader, some[k : k + AT_A_TIME], noise, skip)
-            for k in range(0, len(some), AT_A_TIME)
-        ]
-        return [np.concatenate(each) for each in zip(*shares, strict=True)]
+        shares = np.array_split(some, -(-max(1, len(some)) // AT_A_TIME))
+        measured = [_measure_regions(found, reader, share, noise, skip) for share in shares]
+        return [np.concatenate(each) for each in zip(*measured, strict=True)]
 
     def match(pairs: NDArray[np.int64], asked: kinds.Asked) -> NDArray[np.float64]:
         work = []

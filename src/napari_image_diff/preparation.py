@@ -271,7 +271,8 @@ def flatten(image: NDArray[Any], data_range: float) -> NDArray[Any]:
     if image.ndim == 2 or image.shape[2] == 3:
         return image
     opaque = image[..., 3:].astype(np.float32) / np.float32(data_range)
-    flat: NDArray[Any] = image[..., :3] * opaque + np.float32(data_range / 2) * (1 - opaque)
+    with np.errstate(invalid="ignore"):  # what is not finite does not count
+        flat: NDArray[Any] = image[..., :3] * opaque + np.float32(data_range / 2) * (1 - opaque)
     return flat
 
 
