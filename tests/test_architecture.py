@@ -33,7 +33,7 @@ FLOORS = [
     {"frames", "sweeps", "kinds"},
     {"pairing", "volumes"},
     {"comparison"},
-    {"geometry", "report", "samples"},
+    {"boxes", "geometry", "report", "samples"},
     {"placing"},
     {"layers"},
     {"cli", "widget"},
