@@ -510,6 +510,7 @@ def test_what_moved_within_a_plane_has_its_other_end() -> None:
     ("shapes", "changes", "words"),
     [
         (((60, 70), (60, 70)), {}, r"before has shape \(60, 70\), and spatial_ndim=3 wants volumes .*; give volumes"),
+        (((60, 70, 3), (60, 70, 3)), {}, r"before has shape \(60, 70, 3\), and spatial_ndim=3 wants volumes"),
         (((5, 60, 70), (5, 60, 70)), {}, r"5 x 60 x 70 voxels .* window 7 x 7 x 7; give win_size=5, or spacing"),
         (((5, 60, 70), (5, 60, 70)), {"window": "gaussian"}, r"window 11 x 11 x 11; give sigma=0.70, or spacing"),
         (((2, 60, 70), (2, 60, 70)), {}, r"window 7 x 7 x 7; give spacing"),

@@ -149,13 +149,14 @@ def read_plane(
     data = _read_array(image, name)
     if data.ndim > axes and data.shape[-1] == 1:
         data = data[..., 0]
-    if data.ndim == axes:
-        return Plane(data, "gray")
-    if axes == 3 and data.ndim < 3:
+    # With so few columns it is rather a plane in colour
+    if axes == 3 and (data.ndim < 3 or (data.ndim == 3 and data.shape[2] in (3, 4) and channels == "auto")):
         raise ValueError(
             f"{name} has shape {data.shape}, and spatial_ndim=3 wants volumes (planes, rows, columns); give volumes, "
             "or spatial_ndim=2"
         )
+    if data.ndim == axes:
+        return Plane(data, "gray")
     colour = data.ndim > axes and data.shape[-1] in (3, 4) and channels != "none"
     leading = data.ndim - axes - colour
     # An axis of 3 or 4 may be colour wherever it is
