@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from made import as_type
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.metrics import structural_similarity
+from test_detection import board
 
 from napari_image_diff import Comparison, Settings, compare, regions, ssim, tiles
 
@@ -481,6 +483,23 @@ def test_evidence_of_ones_own_is_given_the_volumes() -> None:
     assert len(found.regions) == 2
     with pytest.raises(ValueError, match=r"evidence returned an array of shape \(60, 70\); .*\(16, 60, 70\)"):
         compare(before, after, spatial_ndim=3, evidence=lambda one, other: one[0, ..., 0])
+
+
+def test_what_a_shift_explains_in_every_plane_is_forgiven() -> None:
+    pair = [np.stack([as_type(board(1, jitter=jitter), np.uint8)] * 3) for jitter in (0, 4)]
+    flat = compare(*pair, align="none", shared_threshold=True, channels="none").frames[0].forgiven.to_numpy().tolist()
+    found = compare(*pair, spatial_ndim=3, spacing=(9, 1, 1))
+    assert found.resolved["edge_tolerance"] == 3
+    assert found.verdict == "no difference beyond noise"
+    boxes = found.forgiven.to_numpy().tolist()
+    assert flat
+    # Fainter ones are regions by the weight of all planes
+    assert all([0, top, left, 3, bottom, right] in boxes for top, left, bottom, right in flat)
+    top, left, bottom, right = flat[0]
+    pair[1][1, top:bottom, left:right] = 255 - pair[0][1, top:bottom, left:right]
+    marred = compare(*pair, spatial_ndim=3, spacing=(9, 1, 1))
+    assert len(marred.regions) == 1
+    assert len(marred.forgiven) < len(boxes)
 
 
 def test_a_volume_is_compared_as_it_lies_and_that_is_said() -> None:
