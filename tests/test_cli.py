@@ -147,6 +147,18 @@ def test_nothing_beyond_noise_exits_with_0(run: Run, tmp_path: Path) -> None:
     assert (code, out.splitlines()[1]) == (0, "verdict: no difference beyond noise")
 
 
+def test_volumes_are_compared_in_three_dimensions(run: Run, tmp_path: Path) -> None:
+    before = np.random.default_rng(4).integers(90, 110, (9, 60, 70)).astype(np.uint8)
+    after = before.copy()
+    after[3:7, 20:40, 30:50] += 80
+    paths = [tmp_path / "one.tif", tmp_path / "two.tif"]
+    for path, volume in zip(paths, (before, after), strict=True):
+        tifffile.imwrite(path, volume, photometric="minisblack")
+    code, out, _ = run(*paths, "--spatial-ndim", "3", "--threshold", "0.3")
+    assert (code, out.splitlines()[4]) == (1, "regions: 1")
+    assert "min_plane" in out
+
+
 def test_pictures_show_after_where_it_was_found_to_lie(run: Run, tmp_path: Path) -> None:
     scene = cv2.GaussianBlur(np.random.default_rng(4).integers(0, 255, (230, 330), dtype=np.uint8), (0, 0), 2)
     scene = cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX)
@@ -306,6 +318,11 @@ def test_a_reader_of_our_output_may_leave(pair: tuple[Path, Path]) -> None:
         (["before.png", "small.png"], "give images of one size"),
         (["stack.tif", "longer.tif"], "before has 5 frames and after has 6"),
         (["before.png", "stack.tif", "--out", "pictures"], "--out draws single images, and these have 5 frames"),
+        (["before.png", "after.png", "--spatial-ndim", "3"], "before has shape"),
+        (
+            ["stack.tif", "stack.tif", "--spatial-ndim", "3", "--win-size", "5", "--out", "pictures"],
+            "these are volumes of 5 planes",
+        ),
         (["before.png", "after.png", "--out", "text.png"], "text.png"),
     ],
 )

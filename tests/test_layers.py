@@ -11,8 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Shapes
 from napari.utils._proxies import PublicOnlyProxy
 
-import napari_image_diff.layers as rooms
-from napari_image_diff import Comparison, Settings, add_comparison, compare, layers_of
+from napari_image_diff import Comparison, Settings, add_comparison, boxes, compare, layers_of
 from napari_image_diff.geometry import describe_transforms, mask_of
 from napari_image_diff.layers import explain_mismatch
 from napari_image_diff.placing import comparison_of, is_result, place, results_of
@@ -260,13 +259,13 @@ def test_selection_camera_and_the_two_layers_stay(viewer: ViewerModel) -> None:
 
 
 def test_boxes_are_capped_and_nothing_else(viewer: ViewerModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "BOXES_DRAWN", 2)
+    monkeypatch.setattr(boxes, "BOXES_DRAWN", 2)
     viewer.layers["b"].data[10:26, 12:40] = 230
     comparison = add(viewer)
-    boxes = viewer.layers["bounding boxes"]
+    drawn = viewer.layers["bounding boxes"]
     largest = comparison.regions.nlargest(2, "area")["label"]
-    assert boxes.features["label"].tolist() == sorted(largest)
-    assert boxes.nshapes == 2
+    assert drawn.features["label"].tolist() == sorted(largest)
+    assert drawn.nshapes == 2
     assert len(comparison.regions) == len(viewer.layers["filled mask"].features) - 1 == 3
 
 

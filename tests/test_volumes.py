@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from made import as_type
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.metrics import structural_similarity
+from test_detection import board
 
 from napari_image_diff import Comparison, Settings, compare, regions, ssim, tiles
 
@@ -483,6 +485,23 @@ def test_evidence_of_ones_own_is_given_the_volumes() -> None:
         compare(before, after, spatial_ndim=3, evidence=lambda one, other: one[0, ..., 0])
 
 
+def test_what_a_shift_explains_in_every_plane_is_forgiven() -> None:
+    pair = [np.stack([as_type(board(1, jitter=jitter), np.uint8)] * 3) for jitter in (0, 4)]
+    flat = compare(*pair, align="none", shared_threshold=True, channels="none").frames[0].forgiven.to_numpy().tolist()
+    found = compare(*pair, spatial_ndim=3, spacing=(9, 1, 1))
+    assert found.resolved["edge_tolerance"] == 3
+    assert found.verdict == "no difference beyond noise"
+    boxes = found.forgiven.to_numpy().tolist()
+    assert flat
+    # Fainter ones are regions by the weight of all planes
+    assert all([0, top, left, 3, bottom, right] in boxes for top, left, bottom, right in flat)
+    top, left, bottom, right = flat[0]
+    pair[1][1, top:bottom, left:right] = 255 - pair[0][1, top:bottom, left:right]
+    marred = compare(*pair, spatial_ndim=3, spacing=(9, 1, 1))
+    assert len(marred.regions) == 1
+    assert len(marred.forgiven) < len(boxes)
+
+
 def test_a_volume_is_compared_as_it_lies_and_that_is_said() -> None:
     before, after = changed_pair(noise=0)
     found = compare(before, np.roll(before, 3, axis=2), spatial_ndim=3)
@@ -510,6 +529,7 @@ def test_what_moved_within_a_plane_has_its_other_end() -> None:
     ("shapes", "changes", "words"),
     [
         (((60, 70), (60, 70)), {}, r"before has shape \(60, 70\), and spatial_ndim=3 wants volumes .*; give volumes"),
+        (((60, 70, 3), (60, 70, 3)), {}, r"before has shape \(60, 70, 3\), and spatial_ndim=3 wants volumes"),
         (((5, 60, 70), (5, 60, 70)), {}, r"5 x 60 x 70 voxels .* window 7 x 7 x 7; give win_size=5, or spacing"),
         (((5, 60, 70), (5, 60, 70)), {"window": "gaussian"}, r"window 11 x 11 x 11; give sigma=0.70, or spacing"),
         (((2, 60, 70), (2, 60, 70)), {}, r"window 7 x 7 x 7; give spacing"),

@@ -23,9 +23,7 @@ from qtpy.QtWidgets import (
     QTableView,
 )
 
-import napari_image_diff.layers as rooms
-import napari_image_diff.widget.work as work
-from napari_image_diff import Settings, add_comparison
+from napari_image_diff import Settings, add_comparison, boxes
 from napari_image_diff.settings import describe_fields
 from napari_image_diff.widget import compare_selected_layers
 from napari_image_diff.widget.form import ELSEWHERE
@@ -280,8 +278,7 @@ def test_what_nobody_foresaw_is_said_and_logged(
 
 def test_boxes_not_drawn_are_counted(open_dock: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     viewer, dock = open_dock()
-    for room in rooms, work:
-        monkeypatch.setattr(room, "BOXES_DRAWN", 2)
+    monkeypatch.setattr(boxes, "BOXES_DRAWN", 2)
     dock.panel.compare_button.click()
     qtbot.waitUntil(lambda: not dock.running)
     assert "2 largest regions are drawn, 1 are not" in dock.panel.result.text()

@@ -28,6 +28,8 @@ __all__ = [
     "plane_of",
     "real_layer",
     "same_value",
+    "sides_of",
+    "spacing_of",
     "toggle_alignment",
     "transforms_of",
     "transforms_of_plane",
@@ -59,8 +61,26 @@ def array_of(layer: Any) -> Any:
 
 def plane_of(layer: Any) -> tuple[int, int]:
     """Return rows and columns of a layer's planes."""
-    rows, columns = array_of(layer).shape[layer.ndim - 2 : layer.ndim]
+    rows, columns = sides_of(layer, 2)
     return rows, columns
+
+
+def sides_of(layer: Any, axes: int) -> tuple[int, ...]:
+    """Return the lengths of the last so many axes of a layer, colour left out."""
+    return tuple(array_of(layer).shape[layer.ndim - axes : layer.ndim])
+
+
+def spacing_of(layer: Any, axes: int) -> tuple[float, ...] | None:
+    """Return the size of a voxel along planes, rows and columns, in the unit of the rows; None for images of 2 `axes`.
+
+    Units that cannot be converted count as they are.
+    """
+    if axes < 3:
+        return None
+    units = layer.units[-3:]
+    factors = [(1 * unit).m_as(units[1]) if unit.is_compatible_with(units[1]) else 1.0 for unit in units]
+    planes, rows, columns = (float(abs(step) * factor) for step, factor in zip(layer.scale[-3:], factors, strict=True))
+    return planes, rows, columns
 
 
 def transforms_of(layer: Any) -> dict[str, Any]:
@@ -69,8 +89,8 @@ def transforms_of(layer: Any) -> dict[str, Any]:
 
 
 def lift_transforms(own: Mapping[str, Any], other: Mapping[str, Any] | None, ndim: int) -> dict[str, Any]:
-    """Return `own`, of a layer of one plane, for `ndim` axes, the leading ones as in `other` (by index if None)."""
-    lead = ndim - 2
+    """Return `own`, of a layer of one frame, for `ndim` axes, the leading ones as in `other` (by index if None)."""
+    lead = ndim - len(own["scale"])
     found: dict[str, Any] = {
         "scale": np.ones(ndim),
         "translate": np.zeros(ndim),
@@ -91,17 +111,17 @@ def lift_transforms(own: Mapping[str, Any], other: Mapping[str, Any] | None, ndi
         matrix[:lead, lead:ndim] = 0
         matrix[lead:, lead:] = own[name]
         found[name] = matrix
-    found["shear"] = np.append(np.zeros(ndim * (ndim - 1) // 2 - 1), own["shear"])
+    found["shear"] = np.append(np.zeros(ndim * (ndim - 1) // 2 - len(own["shear"])), own["shear"])
     return found
 
 
-def transforms_of_plane(layer: Any) -> dict[str, Any]:
-    """Return where the planes of a layer lie, as attributes of a layer of one plane."""
-    found = {name: value[-2:] for name, value in transforms_of(layer).items() if name not in ("shear", "affine")}
-    lead = layer.ndim - 2
+def transforms_of_plane(layer: Any, axes: int = 2) -> dict[str, Any]:
+    """Return where the planes of a layer lie (of 3 `axes`: the volumes), as attributes of a layer of one of them."""
+    found = {name: value[-axes:] for name, value in transforms_of(layer).items() if name not in ("shear", "affine")}
+    lead = layer.ndim - axes
     return found | {
         "rotate": layer.rotate[lead:, lead:],
-        "shear": layer.shear[-1:],
+        "shear": layer.shear[-axes * (axes - 1) // 2 :],
         "affine": _affine_of(layer)[lead:, lead:],
     }
 
@@ -167,10 +187,16 @@ def _mask_of_plane(
 
 
 def pixels_of(comparison: Comparison, label: int, before: Image) -> NDArray[np.bool_]:
-    """Return the pixels of a region that are pixels of `before`: what was compared may be larger or smaller."""
-    found = np.zeros(plane_of(before), np.bool_)
-    part = comparison.labels[..., : found.shape[0], : found.shape[1]] == label
-    found[: part.shape[-2], : part.shape[-1]] = part.any(axis=tuple(range(part.ndim - 2)))
+    """Return the pixels of a region that are pixels of `before`: what was compared may be larger or smaller.
+
+    They are of one plane, for all frames, (H, W), or voxels of a single volume, (planes, H, W).
+    """
+    axes = 3 if comparison.labels.ndim == before.ndim == comparison.settings.spatial_ndim == 3 else 2
+    every = comparison.labels == label
+    region = every.any(axis=tuple(range(every.ndim - axes)))
+    found = np.zeros(sides_of(before, axes), np.bool_)
+    shared = tuple(slice(min(both)) for both in zip(found.shape, region.shape, strict=True))
+    found[shared] = region[shared]
     return found
 
 
@@ -181,8 +207,8 @@ def add_to_mask(viewer: ViewerModel, pixels: NDArray[np.bool_], before: Image, m
     ----------
     viewer : napari.Viewer
         Where a new layer goes.
-    pixels : (H, W) bool array
-        On the grid of `before`.
+    pixels : (H, W) or (planes, H, W) bool array
+        On the grid of `before`, as `pixels_of` has them.
     before : napari.layers.Image
         The layer that was compared.
     mask : mapping
@@ -197,7 +223,8 @@ def add_to_mask(viewer: ViewerModel, pixels: NDArray[np.bool_], before: Image, m
     from napari.layers import Labels
 
     ignored: Any = mask.get("ignore")
-    if type(ignored).__name__ == "Labels" and isinstance(ignored.data, np.ndarray) and _share_grid(ignored, before):
+    fits = type(ignored).__name__ == "Labels" and ignored.ndim >= pixels.ndim
+    if fits and isinstance(ignored.data, np.ndarray) and _share_grid(ignored, before):
         ignored.data_setitem(np.nonzero(pixels & (ignored.data == 0)), 1)
         return ignored
     for name, layer in mask.items():

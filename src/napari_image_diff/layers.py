@@ -8,9 +8,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from .geometry import array_of, lift_transforms, mask_of, plane_of, real_layer, transforms_of, transforms_of_plane
+from . import boxes
+from .geometry import (
+    array_of,
+    lift_transforms,
+    mask_of,
+    real_layer,
+    sides_of,
+    spacing_of,
+    transforms_of,
+    transforms_of_plane,
+)
 from .placing import MARK, Frame, LayerData, place
 from .settings import Settings
 
@@ -22,7 +32,6 @@ if TYPE_CHECKING:
     from .comparison import Comparison
 
 __all__ = [
-    "BOXES_DRAWN",
     "add_comparison",
     "axes_of",
     "channels_of",
@@ -31,9 +40,6 @@ __all__ = [
     "read_mask",
     "take_frame",
 ]
-
-# napari draws some 5,000 boxes a second: beyond these, the largest, adding the layer would keep the window waiting.
-BOXES_DRAWN = 2000
 
 BOX_COLOR, FORGIVEN_COLOR = "#00d8ff", "#a0a0a0"
 
@@ -67,7 +73,8 @@ def add_comparison(
         Where the result goes.
     before, after : napari.layers.Image
         Two layers, gray or colour; of a multiscale layer, level 0 is compared. They are compared pixel by pixel, frame
-        by frame, whatever their scale or translation; a layer of one plane with every frame of the other.
+        by frame, whatever their scale or translation; a layer of one plane with every frame of the other. With
+        ``spatial_ndim=3`` their last three axes are volumes, and the scale of `before` says how far apart planes are.
         Both may be one layer, a stack, if `frame` is given.
     settings : Settings or mapping, optional
         The parameters; the defaults if not given. `channels` is not used: the layers know whether they are colour.
@@ -110,13 +117,15 @@ def add_comparison(
     elif frame not in (None, "previous"):
         raise ValueError(f"frame is {frame!r}; give the number of a frame, or 'previous'")
     settings = Settings.resolve(settings, **changes)
-    mismatch = explain_mismatch(before, after, settings.size, frame)
+    ndim = settings.spatial_ndim
+    mismatch = explain_mismatch(before, after, settings.size, frame, spatial_ndim=ndim)
     if mismatch:
         raise ValueError(mismatch)
     settings = dataclasses.replace(settings, channels=channels_of(before, after))
-    masks = {name: read_mask(mask, before, frame) for name, mask in (("inside", inside), ("ignore", ignore))}
-    images = take_frame(array_of(before), before.ndim, frame), array_of(after)
-    comparison = compare(*images, settings, axes=axes_of(before, after, frame), **masks)
+    masks = {name: read_mask(mask, before, frame, ndim) for name, mask in (("inside", inside), ("ignore", ignore))}
+    images = take_frame(array_of(before), before.ndim, frame, ndim), array_of(after)
+    axes, spacing = axes_of(before, after, frame, ndim), spacing_of(before, ndim)
+    comparison = compare(*images, settings, axes=axes, spacing=spacing, **masks)
     place(viewer, comparison, before, after, layers_of(comparison, before, after, more=True), frame=frame)
     return comparison
 
@@ -128,8 +137,8 @@ def layers_of(
 
     They lie where `before_layer` lies, in leading axes that it has not where `after_layer` does. The table of regions
     is in the features of the last two: the rows of the Labels layer are the labels from 0, the background, on. Of more
-    than `BOXES_DRAWN` regions the largest have boxes. With `more`, there are also Image "evidence", where it was
-    measured, and Shapes "forgiven".
+    than `boxes.BOXES_DRAWN` boxes the largest are there; a region of a volume has a rectangle on each of its planes.
+    With `more`, there are also Image "evidence", where it was measured, and Shapes "forgiven".
     """
     record = {
         "score": comparison.score,
@@ -138,10 +147,10 @@ def layers_of(
         "settings": dataclasses.asdict(comparison.settings),
         "resolved": dict(comparison.resolved),
     }
-    where = transforms_of(before_layer)
+    where, ndim = transforms_of(before_layer), comparison.settings.spatial_ndim
     if comparison.labels.ndim != before_layer.ndim:
-        where = transforms_of_plane(before_layer)
-    if comparison.labels.ndim > max(before_layer.ndim, 2):
+        where = transforms_of_plane(before_layer, ndim)
+    if comparison.labels.ndim > max(before_layer.ndim, ndim):
         where = lift_transforms(
             where, transforms_of(after_layer) if after_layer is not None else None, comparison.labels.ndim
         )
@@ -150,18 +159,19 @@ def layers_of(
     def layer(name: str, kind: str, data: Any, **attributes: Any) -> LayerData:
         return data, {"name": name, "metadata": {MARK: record | {"role": name}}, **attributes, **where}, kind
 
-    def boxes(name: str, regions: pd.DataFrame, color: str) -> LayerData:
+    def shapes(name: str, regions: pd.DataFrame, color: str) -> LayerData:
+        drawn = boxes.draw(boxes.pick_largest(regions), axes, 2)
         return layer(
             name,
             "shapes",
-            _corners(regions, axes),
-            shape_type="rectangle",
+            drawn.corners,
+            shape_type=drawn.shape_type,
             ndim=comparison.labels.ndim,
             face_color="transparent",
             edge_color=color,
             opacity=1,
             edge_width=max(1.0, max(comparison.labels.shape[-2:]) / 500),
-            features=regions,
+            features=drawn.table,
         )
 
     image: dict[str, Any] = {"colormap": "inferno", "contrast_limits": (0, 1), "blending": "additive"}
@@ -170,13 +180,13 @@ def layers_of(
     layers = [
         layer("diff map", "image", comparison.difference, **image),
         layer("filled mask", "labels", mask, opacity=0.4, features=_features_of_labels(comparison.regions)),
-        boxes("bounding boxes", _boxed(comparison.regions), BOX_COLOR),
+        shapes("bounding boxes", comparison.regions, BOX_COLOR),
     ]
     if more and comparison.evidence is not None:
         image = {"colormap": EVIDENCE_COLORS, "contrast_limits": (0, 2), "blending": "translucent"}
         layers.append(layer("evidence", "image", comparison.evidence, **image))
     if more:
-        layers.append(boxes("forgiven", comparison.forgiven[:BOXES_DRAWN], FORGIVEN_COLOR))
+        layers.append(shapes("forgiven", comparison.forgiven, FORGIVEN_COLOR))
     return layers
 
 
@@ -185,41 +195,46 @@ def channels_of(before: Image, after: Image) -> Literal["last", "none"]:
     return "last" if before.rgb or after.rgb else "none"
 
 
-def take_frame(data: Any, ndim: int, frame: Frame) -> Any:
+def take_frame(data: Any, ndim: int, frame: Frame, spatial_ndim: int = 2) -> Any:
     """Return what the frames of *after* are compared with, of the array of a layer of `ndim` axes (and colour)."""
     if frame is None:
         return data
     if frame == "previous":
         return np.concatenate([data[:1], data[:-1]])
     # Along one leading axis a single plane is compared with all
-    return data[frame] if ndim == 3 else np.broadcast_to(data[frame][None], data.shape)
+    return data[frame] if ndim == spatial_ndim + 1 else np.broadcast_to(data[frame][None], data.shape)
 
 
-def explain_mismatch(before: Any, after: Any, size: str = "error", frame: Frame = None) -> str:
+def explain_mismatch(
+    before: Any, after: Any, size: str = "error", frame: Frame = None, *, spatial_ndim: int = 2
+) -> str:
     """Say in a sentence why two layers cannot be compared, and what to do; return "" if they can.
 
-    `size` is the setting for sizes that differ, `frame` what is taken of `before` as in `add_comparison`.
+    `size` and `spatial_ndim` are settings, `frame` what is taken of `before` as in `add_comparison`.
     """
     for role, layer in ("Before", before), ("After", after):
         if type(layer).__name__ != "Image":
             return f"{role} is a {type(layer).__name__}. Pick an Image layer."
+        if layer.ndim < spatial_ndim:
+            return f"'{layer.name}' is a single plane, and 3 dimensions are set. Pick a volume, or set 2."
     if frame is None and before is after:
-        ways = ", or a frame of it for Before" if before.ndim > 2 else ""
+        ways = ", or a frame of it for Before" if before.ndim > spatial_ndim else ""
         return f"Before and After are both '{before.name}'. Pick two different layers{ways}."
-    leading = [array_of(layer).shape[: layer.ndim - 2] for layer in (before, after)]
+    leading = [array_of(layer).shape[: layer.ndim - spatial_ndim] for layer in (before, after)]
     if frame is not None:
         if not leading[0]:
-            return f"'{before.name}' is a single plane: it has no frames. Pick a stack, or the whole layer."
+            kind = "plane" if spatial_ndim == 2 else "volume"
+            return f"'{before.name}' is a single {kind}: it has no frames. Pick a stack, or the whole layer."
         if frame != "previous" and not -leading[0][0] <= frame < leading[0][0]:
             return f"'{before.name}' has {leading[0][0]} frames and none of number {frame}. Pick one that it has."
-        leading[0] = leading[0] if frame == "previous" or before.ndim > 3 else ()
+        leading[0] = leading[0] if frame == "previous" or len(leading[0]) > 1 else ()
     if all(leading) and leading[0] != leading[1] and (size != "overlap" or len(leading[0]) != len(leading[1])):
         return (
             f"'{before.name}' is {_sides(before)} and '{after.name}' {_sides(after)}. Pick layers with the same number "
             "of frames, or one of a single plane, which is compared with every frame of the other; or compare the "
             "overlap (see the setting for sizes that differ)."
         )
-    if size == "error" and plane_of(before) != plane_of(after):
+    if size == "error" and sides_of(before, spatial_ndim) != sides_of(after, spatial_ndim):
         return (
             f"'{before.name}' has {_sides(before)} pixels and '{after.name}' {_sides(after)}. Pick layers of the same "
             "size, or crop one to the other first, or compare the overlap (see the setting for sizes that differ)."
@@ -227,40 +242,23 @@ def explain_mismatch(before: Any, after: Any, size: str = "error", frame: Frame 
     return ""
 
 
-def axes_of(before: Any, after: Any, frame: Frame = None) -> tuple[str, ...]:
+def axes_of(before: Any, after: Any, frame: Frame = None, spatial_ndim: int = 2) -> tuple[str, ...]:
     """Return the names of the leading axes of two layers, () where they have none or no names of their own."""
     from .frames import TAKEN
 
-    single = isinstance(frame, int) and before.ndim == 3
+    single = isinstance(frame, int) and before.ndim == spatial_ndim + 1
     layer = after if single else max(before, after, key=lambda each: each.ndim)
-    names = tuple(layer.axis_labels[: layer.ndim - 2])
+    names = tuple(layer.axis_labels[: layer.ndim - spatial_ndim])
     own = not any(name == str(axis - layer.ndim) for axis, name in enumerate(names))
     return names if own and len(set(names)) == len(names) and not set(names) & TAKEN else ()
 
 
-def read_mask(mask: Any, before: Image, frame: Frame) -> Any:
+def read_mask(mask: Any, before: Image, frame: Frame, spatial_ndim: int = 2) -> Any:
     """Return a mask, a layer or an array on the grid of `before`, for what `take_frame` takes of `before`."""
     if mask is None:
         return None
     pixels = mask_of(real_layer(mask), before) if hasattr(mask, "data_to_world") else np.asarray(mask)
-    return pixels if pixels.ndim == 2 else take_frame(pixels, before.ndim, frame)
-
-
-def _boxed(regions: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the regions that get a box, in label order."""
-    if len(regions) > BOXES_DRAWN:
-        regions = regions.nlargest(BOXES_DRAWN, "area").sort_index()
-    return regions.reset_index(drop=True)
-
-
-def _corners(regions: pd.DataFrame, axes: tuple[str, ...]) -> NDArray[np.float64]:
-    """Return boxes as (N, 4, axes) corners. Pixel centres are at integers, so a box begins half a pixel before."""
-    top, left, bottom, right = (
-        regions[name].to_numpy(np.float64) - 0.5 for name in ("min_row", "min_col", "max_row", "max_col")
-    )
-    corners = np.stack([top, left, top, right, bottom, right, bottom, left], axis=-1).reshape(-1, 4, 2)
-    frames = np.repeat(regions[list(axes)].to_numpy(np.float64)[:, None], 4, axis=1)
-    return np.concatenate([frames, corners], axis=2)
+    return pixels if pixels.ndim < before.ndim else take_frame(pixels, before.ndim, frame, spatial_ndim)
 
 
 def _features_of_labels(regions: pd.DataFrame) -> pd.DataFrame:

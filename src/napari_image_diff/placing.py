@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from . import boxes
 from .geometry import TRANSFORMS, real_layer, same_value, transforms_of
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ class _Origin:
 
 _origins: weakref.WeakKeyDictionary[Layer, _Origin] = weakref.WeakKeyDictionary()
 
+# What draws the boxes of volumes anew; each lives as long as its layer
+_followers: weakref.WeakKeyDictionary[Layer, _ViewFollower] = weakref.WeakKeyDictionary()
+
 
 def place(
     viewer: ViewerModel,
@@ -90,6 +94,8 @@ def place(
         viewer.layers.remove(existing.pop(role))
     for data, attributes, kind in layer_data:
         role = role_of(attributes)
+        if kind == "shapes":
+            data, attributes = _fit_view(viewer, comparison, data, attributes)
         if role in existing and _has_columns_of_theirs(existing[role]):
             # The user has measured something of their own on it
             _origins.pop(existing.pop(role))
@@ -99,6 +105,8 @@ def place(
             layer = _create(data, attributes, kind)
             # Already now, because the dock hears of the new layer as it is added
             _origins[layer] = origin
+            if kind == "shapes" and comparison.settings.spatial_ndim == 3:
+                _followers[layer] = _ViewFollower(viewer, layer)
             _add(viewer, layer, existing.get("diff map") if role not in ALWAYS else None)
     for role, layer in existing.items():
         _keep_up(layer, role, layer_data[0][1])
@@ -198,16 +206,56 @@ def _keep_up(layer: Any, role: str, attributes: dict[str, Any]) -> None:
             setattr(layer, name, attributes[name])
 
 
-def _redraw(boxes: Shapes, corners: NDArray[np.float64], attributes: dict[str, Any]) -> None:
+def _redraw(layer: Shapes, corners: NDArray[np.float64], attributes: dict[str, Any]) -> None:
     """Draw boxes anew: setting ``data`` fails in the 3-D view, and gives new boxes a width of their own."""
     style = {name: attributes[name] for name in ("edge_color", "edge_width", "face_color")}
-    if boxes.nshapes:
+    if layer.nshapes:
         # That of most boxes: one may be marked
-        style = {name: _most_frequent(getattr(boxes, name)) for name in style}
-        boxes.selected_data = set(range(boxes.nshapes))
-        boxes.remove_selected()
+        style = {name: _most_frequent(getattr(layer, name)) for name in style}
+        layer.selected_data = set(range(layer.nshapes))
+        layer.remove_selected()
     if len(corners):
-        boxes.add_rectangles(corners, **style)
+        layer.add(corners, shape_type=attributes["shape_type"], **style)
+
+
+def _fit_view(
+    viewer: ViewerModel, comparison: Comparison, data: Any, attributes: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """Return boxes as the view needs them: those of volumes are others in the 3-D view."""
+    if comparison.settings.spatial_ndim < 3 or viewer.dims.ndisplay < 3:
+        return data, attributes
+    drawn = _draw_boxes(comparison, role_of(attributes), 3)
+    return drawn.corners, attributes | {"shape_type": drawn.shape_type, "features": drawn.table}
+
+
+def _draw_boxes(comparison: Comparison, role: str, ndisplay: int) -> boxes.Drawn:
+    table = comparison.forgiven if role == "forgiven" else comparison.regions
+    return boxes.draw(boxes.pick_largest(table), tuple(comparison.resolved.get("frames", ())), ndisplay)
+
+
+class _ViewFollower:
+    """Draws the boxes of a volume anew when the view becomes one of 2 or of 3 dimensions."""
+
+    def __init__(self, viewer: ViewerModel, layer: Shapes) -> None:
+        self._layer = weakref.ref(layer)
+        # napari holds bound methods weakly: this one is forgotten with the layer
+        viewer.dims.events.ndisplay.connect(self._follow)
+
+    def _follow(self, event: Any) -> None:
+        layer = self._layer()
+        origin = _origin_of(layer) if layer is not None else None
+        if layer is None or origin is None:
+            return
+        drawn = _draw_boxes(origin.comparison, role_of({"metadata": layer.metadata}), event.value)
+        style = {name: getattr(layer, f"current_{name}") for name in ("edge_color", "edge_width", "face_color")}
+        labels, colors = layer.features.get("label"), np.array(layer.edge_color)
+        _update(layer, drawn.corners, {"shape_type": drawn.shape_type, "features": drawn.table, **style})
+        if labels is not None and len(labels):
+            # One may be marked, and stays so
+            known, rows = np.unique(labels, return_index=True)
+            layer.edge_color = colors[rows[np.searchsorted(known, drawn.table["label"])]]
+        # An update counts as an edit
+        _origins[layer] = origin
 
 
 def _most_frequent(values: Any) -> Any:

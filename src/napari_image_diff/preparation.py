@@ -169,13 +169,14 @@ def find_channels(
     shape: tuple[int, ...], name: str, channels: Literal["auto", "last", "none"], stacks: bool = False, axes: int = 2
 ) -> Literal["gray", "RGB", "RGBA"]:
     """Return what an image of this shape is; parameters and errors are those of `read_plane`."""
-    if len(shape) == axes:
-        return "gray"
-    if axes == 3 and len(shape) < 3:
+    # With so few columns it is rather a plane in colour
+    if axes == 3 and (len(shape) < 3 or (len(shape) == 3 and shape[2] in (3, 4) and channels == "auto")):
         raise ValueError(
             f"{name} has shape {shape}, and spatial_ndim=3 wants volumes (planes, rows, columns); give volumes, or "
             "spatial_ndim=2"
         )
+    if len(shape) == axes:
+        return "gray"
     colour = len(shape) > axes and shape[-1] in (3, 4) and channels != "none"
     leading = len(shape) - axes - colour
     # An axis of 3 or 4 may be colour wherever it is

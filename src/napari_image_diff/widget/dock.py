@@ -144,15 +144,13 @@ class ComparisonWidget(QWidget):
         """Show a frame, told by its number from the first on, of the stack that was compared."""
         layers = self._find_results()
         if self._comparison is not None and layers:
-            place = np.unravel_index(index, self._comparison.labels.shape[:-2])
+            place = np.unravel_index(index, np.shape(self._comparison.score))
             go_to_frame(self._viewer, next(iter(layers.values())), tuple(int(step) for step in place))
 
     def go_to_worst_frame(self) -> None:
         """Show the frame with the lowest score."""
         if self._comparison is not None and self._comparison.frames:
-            self.go_to_frame(
-                int(np.ravel_multi_index(self._comparison.worst_frame, self._comparison.labels.shape[:-2]))
-            )
+            self.go_to_frame(int(np.ravel_multi_index(self._comparison.worst_frame, np.shape(self._comparison.score))))
 
     def reset_choices(self, event: Any = None) -> None:
         """Follow the layer list: napari calls this when a layer is added, removed, moved or renamed."""
@@ -280,10 +278,10 @@ class ComparisonWidget(QWidget):
         layers = self._find_results() if self._comparison is not None and self._comparison.frames else {}
         if self._comparison is None or not layers:
             return
-        leading = self._comparison.labels.shape[:-2]
+        leading = np.shape(self._comparison.score)
         if self.panel.pickers.way == SHOWN:
             self._refresh()
-        frame = frame_of(self._viewer, next(iter(layers.values())))
+        frame = frame_of(self._viewer, next(iter(layers.values())))[: len(leading)]
         inside = all(0 <= place < length for place, length in zip(frame, leading, strict=True))
         self.panel.curve.show_current(int(np.ravel_multi_index(frame, leading)) if inside else -1)
 
@@ -329,7 +327,8 @@ class ComparisonWidget(QWidget):
             settings = self.panel.read_settings()
         except ValueError as error:
             return f"{error}."
-        return explain_mismatch(*self._pair, settings.size, self.panel.pickers.frame)
+        frame = self.panel.pickers.frame
+        return explain_mismatch(*self._pair, settings.size, frame, spatial_ndim=settings.spatial_ndim)
 
     def _find_change(self) -> str:
         """Return that the result is of other settings than the form has now, "" if it is not."""

@@ -27,10 +27,11 @@ COLUMNS = {
     "label": Column("Label", "Number of the region: its value in the filled mask"),
     "frame": Column("Frame", "Index of the frame, from 0"),
     "kind": Column("Kind", "What kind of change it is; hold the pointer over a row to read why"),
-    "area": Column("Area", "Pixels of the region, holes filled"),
+    "area": Column("Area", "Pixels of the region (of volumes voxels), holes filled"),
     "evidence_max": Column("Evidence", "Largest evidence in the region: 1 is what noise and edges explain at most"),
     "difference_max": Column("Max", "Largest difference (1 - SSIM) in the region"),
     "difference_mean": Column("Mean", "Mean difference (1 - SSIM) in the region"),
+    "centroid_plane": Column("Plane", "Plane of the centre, from 0"),
     "centroid_row": Column("Row", "Row of the centre, in pixels"),
     "centroid_col": Column("Column", "Column of the centre, in pixels"),
     "before_mean": Column("Before", "Mean intensity of the before image in the region"),
@@ -39,13 +40,18 @@ COLUMNS = {
     "moved_cols": Column("Moved columns", "Columns by which what was here moved, to the right positive"),
     "partner": Column("Other end", "Number of the region that what moved came from or went to; 0 is none"),
     "contour_area": Column("Contour area", "Area of the polygon round the region; minimum area is held against it"),
+    "min_plane": Column("Min plane", "First plane of the box"),
     "min_row": Column("Min row", "First row of the box"),
     "min_col": Column("Min column", "First column of the box"),
+    "max_plane": Column("Max plane", "Plane after the last of the box"),
     "max_row": Column("Max row", "Row after the last of the box"),
     "max_col": Column("Max column", "Column after the last of the box"),
     "evidence_mean": Column("Mean evidence", "Mean evidence in the region"),
     "reason": Column("Why", "Why it is of that kind"),
 }
+
+# A box begins with the first of them that there is
+BOX_BEGINS = ("min_plane", "min_row")
 
 # Rows that are in sight however low the dock is, beside the head and the scroll bar
 LEAST_ROWS = 5
@@ -67,7 +73,8 @@ class RegionModel(QAbstractTableModel):
         self._regions = regions
         columns = [] if regions is None else list(regions.columns)
         # The columns before the box are the leading axes
-        axes = columns[1 : columns.index("min_row")] if "min_row" in columns else []
+        box = [index for index, name in enumerate(columns) if name in BOX_BEGINS]
+        axes = columns[1 : box[0]] if box else []
         ours = [name for name in COLUMNS if name in columns and name not in axes]
         self._names = [*ours[:1], *axes, *ours[1:], *(name for name in columns if name not in (*COLUMNS, *axes))]
         self._reorder()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -29,17 +30,20 @@ CLICK_REACH = 3
 
 
 def go_to(viewer: ViewerModel, layer: Layer, region: pd.Series[Any]) -> None:
-    """Centre and zoom the view on a region, which is in the data coordinates of `layer`."""
+    """Centre and zoom the view on a region, which is in the data coordinates of `layer`.
+
+    In the 2-D view of a volume that is on the plane of its centroid.
+    """
+    axes = ("plane", "row", "col") if "min_plane" in region else ("row", "col")
     # The columns after the label are the leading axes
-    frame = tuple(region.iloc[1 : layer.ndim - 1])
-    corners = [
-        layer.data_to_world((*frame, region[row] - 0.5, region[col] - 0.5))
-        for row in ("min_row", "max_row")
-        for col in ("min_col", "max_col")
-    ]
+    frame = tuple(region.iloc[1 : layer.ndim - len(axes) + 1])
+    ends = [(region[f"min_{axis}"] - 0.5, region[f"max_{axis}"] - 0.5) for axis in axes]
+    corners = [layer.data_to_world((*frame, *corner)) for corner in itertools.product(*ends)]
     # In a viewer with more dimensions, a layer's axes are the last ones
     offset = viewer.dims.ndim - layer.ndim
-    _set_sliders(viewer, layer, np.mean(corners, axis=0))
+    centroid = [round(region[f"centroid_{axis}"]) for axis in axes[:-2]]
+    middle = [np.mean(end) for end in ends[-2:]]
+    _set_sliders(viewer, layer, np.array(layer.data_to_world((*frame, *centroid, *middle))))
     shown = [axis - offset for axis in viewer.dims.displayed if axis >= offset]
     if len(shown) < 2:
         return
@@ -53,12 +57,13 @@ def go_to(viewer: ViewerModel, layer: Layer, region: pd.Series[Any]) -> None:
 
 
 def go_to_frame(viewer: ViewerModel, layer: Layer, frame: tuple[int, ...]) -> None:
-    """Move the sliders to a frame of `layer`."""
-    _set_sliders(viewer, layer, np.array(layer.data_to_world((*frame, 0, 0))))
+    """Move the sliders to a frame of `layer`; of volumes the plane stays."""
+    here = layer.world_to_data(viewer.dims.point)[-layer.ndim :]
+    _set_sliders(viewer, layer, np.array(layer.data_to_world((*frame, *here[len(frame) :]))))
 
 
 def frame_of(viewer: ViewerModel, layer: Layer) -> tuple[int, ...]:
-    """Return the frame of `layer` that is on the screen, whether there is one at that place or not."""
+    """Return the frame of `layer`, of volumes with the plane, that is on the screen, if there is one there or not."""
     return tuple(round(place) for place in layer.world_to_data(viewer.dims.point)[-layer.ndim : -2])
 
 
@@ -77,48 +82,54 @@ def region_at(comparison: Comparison, layer: Layer, position: tuple[float, ...])
     if comparison.labels[index]:
         return int(comparison.labels[index])
     regions = comparison.regions
-    *frame, row, col = index
-    here = (regions["min_row"] <= row) & (row < regions["max_row"])
-    here &= (regions["min_col"] <= col) & (col < regions["max_col"])
-    for axis, place in zip(comparison.resolved.get("frames", ()), frame, strict=True):
-        here &= regions[axis] == place
-    inside = regions[here]
-    return int(inside.loc[inside["area"].idxmin(), "label"]) if len(inside) else 0
+    here = np.ones(len(regions), np.bool_)
+    sides = comparison.settings.spatial_ndim
+    for axis, place in zip(("plane", "row", "col")[-sides:], index[-sides:], strict=True):
+        here &= (regions[f"min_{axis}"] <= place).to_numpy() & (place < regions[f"max_{axis}"]).to_numpy()
+    for axis, place in zip(comparison.resolved.get("frames", ()), index[:-sides], strict=True):
+        here &= (regions[axis] == place).to_numpy()
+    inside = np.flatnonzero(here)
+    smallest = inside[np.argsort(regions["area"].to_numpy()[inside], kind="stable")[:1]]
+    return int(regions["label"].iloc[smallest[0]]) if len(smallest) else 0
 
 
 class BoxMark:
-    """The box in another colour: one at a time, and it gets its own colour back."""
+    """The box in another colour, on all planes: one at a time, and it gets its own colour back."""
 
     def __init__(self) -> None:
         self._boxes: weakref.ref[Shapes] | None = None
-        self._row = 0
+        self._label = 0
         self._color: Any = None
 
     def put(self, boxes: Shapes | None, label: int) -> None:
         """Mark the box of a region; without a box (beyond those drawn) no mark is put."""
         self.remove()
-        if boxes is None or "label" not in boxes.features:
-            return
-        rows = np.flatnonzero(boxes.features["label"].to_numpy() == label)
-        if len(rows) and rows[0] < boxes.nshapes:
-            self._boxes, self._row = weakref.ref(boxes), int(rows[0])
-            self._color = _paint(boxes, self._row, MARK_COLOR)
+        if boxes is not None and len(_rows_of(boxes, label)):
+            self._boxes, self._label = weakref.ref(boxes), label
+            self._color = _paint(boxes, label, MARK_COLOR)
 
     def remove(self) -> None:
         """Take the mark away."""
         boxes = self._boxes() if self._boxes is not None else None
-        if boxes is not None and self._row < boxes.nshapes:
-            _paint(boxes, self._row, self._color)
+        if boxes is not None and len(_rows_of(boxes, self._label)):
+            _paint(boxes, self._label, self._color)
         self._boxes = None
 
 
-def _paint(boxes: Shapes, row: int, color: Any) -> Any:
-    """Give a box a colour and return the one it had."""
+def _rows_of(boxes: Shapes, label: int) -> NDArray[np.intp]:
+    """Return which shapes are of a region; it has more than one in a volume, and none beyond those drawn."""
+    if "label" not in boxes.features:
+        return np.empty(0, np.intp)
+    return np.flatnonzero(boxes.features["label"].to_numpy()[: boxes.nshapes] == label)
+
+
+def _paint(boxes: Shapes, label: int, color: Any) -> Any:
+    """Give the shapes of a region a colour and return the one they had."""
     from napari.utils.colormaps.standardize_color import transform_color
 
-    colors = np.array(boxes.edge_color)
-    earlier = colors[row].copy()
-    colors[row] = transform_color(color)[0]
+    colors, rows = np.array(boxes.edge_color), _rows_of(boxes, label)
+    earlier = colors[rows[0]].copy()
+    colors[rows] = transform_color(color)[0]
     boxes.edge_color = colors
     return earlier
 

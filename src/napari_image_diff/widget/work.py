@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import array_of
-from ..layers import BOXES_DRAWN, axes_of, channels_of, layers_of, read_mask, take_frame
+from ..boxes import pick_largest
+from ..geometry import array_of, spacing_of
+from ..layers import axes_of, channels_of, layers_of, read_mask, take_frame
 from ..placing import Frame, LayerData
 from ..settings import Settings
 from .running import Progress
@@ -43,16 +44,19 @@ class Job(NamedTuple):
     def of(cls, before: Image, after: Image, mask: Mapping[str, Any], settings: Settings, frame: Frame) -> Job:
         """Return the job for two layers, and for what counts of them, as they are now."""
         settings = Settings.resolve(settings, channels=channels_of(before, after))
-        drawn = {name: read_mask(layer, before, frame) for name, layer in mask.items()}
+        drawn = {name: read_mask(layer, before, frame, settings.spatial_ndim) for name, layer in mask.items()}
         return cls(before, after, (array_of(before), array_of(after)), drawn, settings, frame)
 
     def run(self, progress: Progress) -> Result:
         """Compare the two; the engine is imported here, so that a first import does not hold up the window."""
         from ..comparison import compare
 
-        axes = axes_of(self.before, self.after, self.frame)
-        before = take_frame(self.arrays[0], self.before.ndim, self.frame)
-        comparison = compare(before, self.arrays[1], self.settings, axes=axes, progress=progress, **self.mask)
+        ndim = self.settings.spatial_ndim
+        axes, spacing = axes_of(self.before, self.after, self.frame, ndim), spacing_of(self.before, ndim)
+        before = take_frame(self.arrays[0], self.before.ndim, self.frame, ndim)
+        comparison = compare(
+            before, self.arrays[1], self.settings, axes=axes, spacing=spacing, progress=progress, **self.mask
+        )
         return Result(comparison, layers_of(comparison, self.before, self.after, more=True))
 
     def lost_from(self, layers: Container[Image]) -> str:
@@ -95,10 +99,13 @@ def describe_result(comparison: Comparison) -> str:
     tolerances = sorted({frame.resolved["edge_tolerance"] for frame in frames} - {None})
     if tolerances:
         found.insert(0, f"edge tolerance {' or '.join(map(str, tolerances))} pixel{'s' * (tolerances[-1] > 1)}")
+    if "window" in resolved:
+        found.append(f"window {' x '.join(map(str, resolved['window']))} voxels, volumes compared as they lie")
     lines = [_sentence(summary), _sentence(", ".join(found))]
-    missing = len(comparison.regions) - BOXES_DRAWN
+    drawn = len(pick_largest(comparison.regions))
+    missing = len(comparison.regions) - drawn
     if missing > 0:
-        lines.append(f"Boxes of the {BOXES_DRAWN:,} largest regions are drawn, {missing:,} are not.")
+        lines.append(f"Boxes of the {drawn:,} largest regions are drawn, {missing:,} are not.")
     return " ".join(lines)
 
 
