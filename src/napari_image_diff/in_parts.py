@@ -148,7 +148,7 @@ def cut(measured: list[Measured], settings: Settings, leading: tuple[int, ...], 
         first += len(frame.regions)
     every, pyramid = _make_arrays(every, found, leading)
     whole = every[0].measured
-    histogram = np.stack([each.measured.histogram for each in every]).reshape(*leading, -1)
+    histogram = _stack([each.measured.histogram for each in every], leading)
     if not leading:
         return Cuts(every, whole.difference, whole.evidence, every[0].labels, whole.histogram, pyramid)
     evidence = pyramid.evidence[0] if pyramid.evidence is not None else None
@@ -164,11 +164,10 @@ def _make_arrays(
     reader, coarsest = made[0].reader, made[0].ask.factor
     cells = seen[0].difference.shape
     auto = every[0].notes["threshold_rule"] == "auto"
-    overview = np.stack([each.difference for each in seen]).reshape(*leading, *cells)
-    of_evidence = np.stack([each.evidence for each in seen]).reshape(*leading, *cells)
-    labels = np.stack([lazy_maps.paint(*each, (0, 0, *cells), reader.facts.grid, coarsest) for each in found]).reshape(
-        *leading, *cells
-    )
+    overview = _stack([each.difference for each in seen], leading)
+    of_evidence = _stack([each.evidence for each in seen], leading)
+    painted = [lazy_maps.paint(*each, (0, 0, *cells), reader.facts.grid, coarsest) for each in found]
+    labels = _stack(painted, leading)
     factors = lazy_maps.list_factors(coarsest)
 
     def levels(make: Any, last: NDArray[Any]) -> list[Any]:
@@ -188,6 +187,12 @@ def _make_arrays(
         )
         frames_of.append(each._replace(measured=measured, labels=pyramid.labels[0][place]))
     return frames_of, pyramid
+
+
+def _stack(arrays: list[NDArray[Any]], leading: tuple[int, ...]) -> NDArray[Any]:
+    """Return the arrays of all frames as one, with the leading axes."""
+    whole = arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
+    return whole.reshape(*leading, *whole.shape[1:])
 
 
 def _share(measured: list[Measured], settings: Settings, step: Step) -> NDArray[np.int64] | Limits | None:

@@ -23,6 +23,7 @@ from .geometry import (
 )
 from .placing import MARK, Frame, LayerData, place
 from .settings import Settings
+from .sources import as_dask, is_lazy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,17 +175,25 @@ def layers_of(
             features=drawn.table,
         )
 
-    image: dict[str, Any] = {"colormap": "inferno", "contrast_limits": (0, 1), "blending": "additive"}
+    def sizes(name: str, data: Any) -> tuple[Any, dict[str, Any]]:
+        """Return a map in all its sizes, and what napari has to be told of that."""
+        levels = getattr(comparison.pyramid, name, [data])
+        return (levels, {"multiscale": True}) if len(levels) > 1 else (data, {})
+
+    difference, several = sizes("difference", comparison.difference)
+    image: dict[str, Any] = {"colormap": "inferno", "contrast_limits": (0, 1), "blending": "additive", **several}
     # a copy, because the user may paint on the layer
-    mask = comparison.labels.copy()
+    mask, _ = sizes("labels", comparison.labels.copy())
+    features = _features_of_labels(comparison.regions)
     layers = [
-        layer("diff map", "image", comparison.difference, **image),
-        layer("filled mask", "labels", mask, opacity=0.4, features=_features_of_labels(comparison.regions)),
+        layer("diff map", "image", difference, **image),
+        layer("filled mask", "labels", mask, opacity=0.4, features=features, **several),
         shapes("bounding boxes", comparison.regions, BOX_COLOR),
     ]
     if more and comparison.evidence is not None:
-        image = {"colormap": EVIDENCE_COLORS, "contrast_limits": (0, 2), "blending": "translucent"}
-        layers.append(layer("evidence", "image", comparison.evidence, **image))
+        evidence, _ = sizes("evidence", comparison.evidence)
+        image = {"colormap": EVIDENCE_COLORS, "contrast_limits": (0, 2), "blending": "translucent", **several}
+        layers.append(layer("evidence", "image", evidence, **image))
     if more:
         layers.append(shapes("forgiven", comparison.forgiven, FORGIVEN_COLOR))
     return layers
@@ -199,6 +208,8 @@ def take_frame(data: Any, ndim: int, frame: Frame, spatial_ndim: int = 2) -> Any
     """Return what the frames of *after* are compared with, of the array of a layer of `ndim` axes (and colour)."""
     if frame is None:
         return data
+    if is_lazy(data):
+        data = as_dask(data)
     if frame == "previous":
         return np.concatenate([data[:1], data[:-1]])
     # Along one leading axis a single plane is compared with all
@@ -257,7 +268,10 @@ def read_mask(mask: Any, before: Image, frame: Frame, spatial_ndim: int = 2) -> 
     """Return a mask, a layer or an array on the grid of `before`, for what `take_frame` takes of `before`."""
     if mask is None:
         return None
-    pixels = mask_of(real_layer(mask), before) if hasattr(mask, "data_to_world") else np.asarray(mask)
+    if hasattr(mask, "data_to_world"):
+        pixels = mask_of(real_layer(mask), before)
+    else:
+        pixels = mask if is_lazy(mask) else np.asarray(mask)
     return pixels if pixels.ndim < before.ndim else take_frame(pixels, before.ndim, frame, spatial_ndim)
 
 

@@ -88,8 +88,13 @@ def place(
     origin = _Origin(weakref.ref(before), weakref.ref(after), comparison, frame)
     if comparison.evidence is None and "evidence" in existing:
         viewer.layers.remove(existing.pop("evidence"))
-    # napari cannot give a layer other axes
-    unfit = {role for role, layer in existing.items() if layer.ndim != comparison.labels.ndim}
+    # napari can give a layer neither other axes nor more sizes
+    several = {role_of(attributes): attributes.get("multiscale", False) for _, attributes, _ in layer_data}
+    unfit = {
+        role
+        for role, layer in existing.items()
+        if layer.ndim != comparison.labels.ndim or layer.multiscale != several.get(role, layer.multiscale)
+    }
     for role in unfit:
         viewer.layers.remove(existing.pop(role))
     for data, attributes, kind in layer_data:

@@ -38,14 +38,18 @@ def merge(whole: NDArray[np.float32], cells: NDArray[np.float32], row: int, colu
 
 @_compile
 def _pool(part, row, column, factor, cells):  # type: ignore[no-untyped-def]
-    for i in range(part.shape[0]):
-        line, target = part[i], cells[(row + i) // factor]
-        cell, left = 0, factor - column
-        for j in range(line.size):
-            if left == 0:
-                cell += 1
-                left = factor
-            left -= 1
-            # Not by max, which would keep NaN
-            if not line[j] <= target[cell] and line[j] == line[j]:
-                target[cell] = line[j]
+    lowest = np.float32(-np.inf)
+    greatest = np.empty(part.shape[1], np.float32)
+    for i in range(cells.shape[0]):
+        greatest[:] = lowest
+        for k in range(max(0, i * factor - row), min(part.shape[0], (i + 1) * factor - row)):
+            line = part[k]
+            for j in range(line.size):
+                # NaN is not greater than anything
+                greatest[j] = line[j] if line[j] > greatest[j] else greatest[j]
+        for j in range(cells.shape[1]):
+            found = lowest
+            for k in range(max(0, j * factor - column), min(part.shape[1], (j + 1) * factor - column)):
+                found = max(found, greatest[k])
+            if found > lowest:
+                cells[i, j] = found

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Part", "Source", "is_lazy", "open_source"]
+__all__ = ["Part", "Source", "as_dask", "is_lazy", "open_source"]
 
 
 class Source(NamedTuple):
@@ -103,6 +103,13 @@ def open_source(array: Any, name: str) -> Source:
             f"call {name}.compute_chunk_sizes() first"
         )
     return Source(array, name, tuple(_list_chunks(*each) for each in zip(array.shape, array.chunks, strict=True)))
+
+
+def as_dask(array: Any) -> Any:
+    """Return a lazy array as a dask array."""
+    import dask.array as da
+
+    return array if hasattr(array, "dask") else da.from_array(array, name=False)  # type: ignore[no-untyped-call]
 
 
 def _list_chunks(length: int, chunks: int | tuple[int, ...]) -> tuple[int, ...]:

@@ -73,6 +73,7 @@ class Seen(NamedTuple):
     difference: NDArray[np.float32]
     """The greatest in each cell of the overview; the first cell is that of the first pixel."""
     evidence: NDArray[np.float32]
+    """The same, without rows where there is no evidence."""
     grids: tuple[NDArray[Any], NDArray[Any]]
     """Of before and after, the pixels of `preparation.sample_grid` that lie here."""
 
@@ -103,7 +104,7 @@ def look(reader: Reader, boxes: Sequence[Box], ask: Ask, step: tiles.Step) -> Se
     """Return what is seen of a frame whose tiles are `boxes`, row of tiles by row."""
     facts, rim = reader.facts, rim_of(ask)
     cells = tuple(-(-side // ask.factor) for side in facts.grid)
-    whole = np.full((2, *cells), np.nan, np.float32)
+    whole = [np.full(cells, np.nan, np.float32), np.full(cells if ask.limits else (0, cells[1]), np.nan, np.float32)]
     down, across = grid_steps(facts.grid)
     size = (-(-facts.grid[0] // down), -(-facts.grid[1] // across))
     samples = np.zeros(size, facts.plane_dtype), np.zeros(size, facts.plane_dtype)
@@ -112,12 +113,12 @@ def look(reader: Reader, boxes: Sequence[Box], ask: Ask, step: tiles.Step) -> Se
 
     def take(found: tuple[Box, Seen]) -> None:
         tile, seen = found
-        for target, cell in zip(whole, (seen.difference, seen.evidence), strict=True):
-            pyramids.merge(target, cell, tile[0] // ask.factor, tile[1] // ask.factor)
+        for target, part in zip(whole, (seen.difference, seen.evidence), strict=True):
+            pyramids.merge(target, part, tile[0] // ask.factor, tile[1] // ask.factor)
         for target, grid in zip(samples, seen.grids, strict=True):
             row, column = -(-tile[0] // down), -(-tile[1] // across)
             target[row : row + grid.shape[0], column : column + grid.shape[1]] = grid
-        parts[tile] = seen._replace(difference=whole[0, :0], evidence=whole[0, :0], grids=samples)
+        parts[tile] = seen._replace(difference=whole[0][:0], evidence=whole[0][:0], grids=samples)
 
     tiles.map_parts(_look_at, work, step, take)
     runs, weights = _join([(tile, parts[tile]) for tile in boxes])
@@ -181,19 +182,17 @@ def _look_at_band(arrays: list[NDArray[Any]], facts: Facts, box: Box, tile: Box,
     inner = shift_box(tile, box)
     difference, found, score = measure_block(pair, facts, box, tile, ask)
     part = np.ascontiguousarray(difference[inner[0] : inner[2], inner[1] : inner[3]])
-    cut = np.inf if ask.cut is None else ask.cut
+    own = part if ask.limits is None else np.ascontiguousarray(found[inner[0] : inner[2], inner[1] : inner[3]])
     if ask.limits is None or ask.cut is None:
-        runs = regions.find_runs(part, cut)
+        runs = regions.find_runs(part, np.inf if ask.cut is None else ask.cut)
         weights = np.zeros(runs.starts.size)
     else:
-        runs = regions.find_runs(detection.close(found, inner, cut), 0.5)
-        own = np.ascontiguousarray(found[inner[0] : inner[2], inner[1] : inner[3]])
-        weights = regions.weigh_runs(runs, own, cut, detection.MOST_WEIGHT)
+        runs = regions.find_runs(detection.close(found, inner, ask.cut), 0.5)
+        weights = regions.weigh_runs(runs, own, ask.cut, detection.MOST_WEIGHT)
     differs = bool(np.fmax.reduce(part, axis=None) > 0)
-    cells = [
-        pyramids.pool(each, tile[0] % ask.factor, tile[1] % ask.factor, ask.factor)
-        for each in (part, found[inner[0] : inner[2], inner[1] : inner[3]])
-    ]
+    corner = (tile[0] % ask.factor, tile[1] % ask.factor, ask.factor)
+    cells = pyramids.pool(part, *corner)
+    of_evidence = cells[:0] if ask.limits is None else pyramids.pool(own, *corner)
     down, across = grid_steps(facts.grid)
     rows, columns = slice(-tile[0] % down, None, down), slice(-tile[1] % across, None, across)
     grids = [plane[inner[0] : inner[2], inner[1] : inner[3]][rows, columns].copy() for plane in pair[:2]]
@@ -205,8 +204,8 @@ def _look_at_band(arrays: list[NDArray[Any]], facts: Facts, box: Box, tile: Box,
         not differs and facts.matrix is None and _is_same(arrays, facts, inner),
         runs,
         weights,
-        cells[0],
-        cells[1],
+        cells,
+        of_evidence,
         (grids[0], grids[1]),
     )
 
