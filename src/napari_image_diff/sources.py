@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Part", "Source", "as_dask", "is_lazy", "open_source"]
+__all__ = ["Part", "Source", "as_dask", "is_lazy", "open_source", "tidy"]
 
 
 class Source(NamedTuple):
@@ -57,10 +57,9 @@ class Part(NamedTuple):
             if hasattr(part, "compute"):
                 # The caller has threads of its own; on a cluster this runs within a task
                 part = part.compute(scheduler="synchronous")
-            array = np.asarray(part)
+            return tidy(part)
         except Exception as error:  # whatever storage or a task of the user's may raise
             raise OSError(f"{self.describe()} could not be read: {type(error).__name__}: {error}") from error
-        return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
     def describe(self) -> str:
         """Say which part of what it is."""
@@ -76,6 +75,12 @@ def _axes_of_planes(place: tuple[int | slice, ...]) -> int:
 
 def _say_span(name: str, place: int | slice) -> str:
     return f"{name} {place.start} to {place.stop}" if isinstance(place, slice) else f"{name} {place}"
+
+
+def tidy(part: Any) -> NDArray[Any]:
+    """Return what was read as the kernels take it: C-contiguous and in native byte order."""
+    array = np.asarray(part)
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
 def is_lazy(array: Any) -> bool:

@@ -5,16 +5,20 @@ Images in memory are cut into bands of rows; those that are read in parts, into 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from .sources import Part
+import numpy as np
+
+from .sources import Part, tidy
 
 __all__ = [
     "Box",
@@ -65,6 +69,11 @@ LIGHT_TILE_PIXELS = 2**22
 
 # A box that is read has about as many: its rim, of some 30 pixels, is read twice.
 BOX_PIXELS = 2**22
+
+# Tasks that a cluster is given for each of its threads, so that none waits, and for how many seconds one is waited for
+# before it is asked whether to go on.
+IN_FLIGHT = 3
+POLL = 0.2
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -170,12 +179,96 @@ def map_parts(
 ) -> list[T]:
     """Do what `map_tiles` does for tiles that are read first: ``function(arrays, *given)`` of each.
 
+    On a `dask.distributed` cluster, where a Client is active; each tile is one task.
+
     Raises
     ------
     OSError
         If a part cannot be read; the message says which.
     """
+    client = _find_client()
+    if client is not None:
+        return _map_on(client, function, work, step, take)
     return map_tiles(lambda tile: function([part.read() for part in tile.parts], *tile.given), work, step, take)
+
+
+def _find_client() -> Any:
+    """Return the active `dask.distributed` Client, None if there is none."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return None
+    try:
+        return distributed.default_client()
+    except ValueError:
+        return None
+
+
+def _map_on(
+    client: Any, function: Callable[..., T], work: Sequence[Work], step: Step, take: Callable[[T], None] | None
+) -> list[T]:
+    """Do what `map_parts` does on a cluster, with a few tasks for each of its threads at a time."""
+    waiting = deque(enumerate(work))
+    finished: SimpleQueue[Any] = SimpleQueue()
+    under_way: dict[Any, int] = {}
+    results: dict[int, T] = {}
+    room = IN_FLIGHT * max(1, sum(client.nthreads().values()))
+    left = len(work)
+    try:
+        while left:
+            while waiting and len(under_way) < room:
+                number, tile = waiting.popleft()
+                future = client.compute(_make_task(function, tile))
+                under_way[future] = number
+                future.add_done_callback(finished.put)
+            try:
+                future = finished.get(timeout=POLL)
+            except Empty:
+                # Nothing is done yet, but somebody may want to stop
+                step(0)
+                continue
+            number = under_way.pop(future)
+            found = _result_of(future, work[number])
+            left -= 1
+            if take is not None:
+                take(found)
+            else:
+                results[number] = found
+            step()
+    finally:
+        client.cancel(list(under_way))
+    return [results[number] for number in sorted(results)]
+
+
+def _make_task(function: Callable[..., T], tile: Work) -> Any:
+    """Return a tile as one task for a cluster. What is stored is read there, and what is in memory here is sent."""
+    import dask
+
+    shipped: list[Any] = []
+    for part in tile.parts:
+        array = part.source.array
+        if isinstance(array, np.ndarray):
+            shipped.append(part.read())
+        else:
+            shipped.append(array[part.place] if hasattr(array, "dask") else part)
+    # A partial, because dask would look for arrays in what is given
+    run = functools.partial(_run, function, tile.given)
+    return dask.delayed(run, pure=False)(shipped)  # type: ignore[attr-defined]
+
+
+def _run(function: Callable[..., T], given: tuple[Any, ...], shipped: list[Any]) -> T:
+    """Work on a tile where it was shipped to."""
+    return function([part.read() if isinstance(part, Part) else tidy(part) for part in shipped], *given)
+
+
+def _result_of(future: Any, tile: Work) -> Any:
+    """Return what a task returned."""
+    try:
+        return future.result()
+    except OSError:
+        raise
+    except Exception as error:
+        where = "; ".join(part.describe() for part in tile.parts[:2])
+        raise OSError(f"{where} failed on the cluster: {type(error).__name__}: {error}") from error
 
 
 def _take(waiting: deque[tuple[int, Item]]) -> tuple[int, Item] | None:
