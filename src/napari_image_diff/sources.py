@@ -6,13 +6,21 @@ before such an array arrives.
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import OrderedDict
+from threading import Event, Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Part", "Source", "as_dask", "is_lazy", "open_source", "tidy"]
+__all__ = ["Kept", "Part", "Source", "as_dask", "is_lazy", "open_source", "tidy"]
+
+
+# Chunks that are kept during a sweep have so many bytes in all; of larger ones than such a share of it none is kept.
+KEPT_BYTES = 2**28
+FEWEST_KEPT = 32
 
 
 class Source(NamedTuple):
@@ -44,14 +52,16 @@ class Part(NamedTuple):
     place: tuple[int | slice, ...]
     """For each axis a number or a slice with a begin and an end; an axis of which nothing is said is taken whole."""
 
-    def read(self) -> NDArray[Any]:
-        """Return the part, C-contiguous and in native byte order.
+    def read(self, kept: Kept | None = None) -> NDArray[Any]:
+        """Return the part, C-contiguous and in native byte order; with the help of chunks that are `kept`.
 
         Raises
         ------
         OSError
             If it cannot be read: which part of what, and why.
         """
+        if kept is not None and self._has_room(kept):
+            return self._gather(kept)
         try:
             part = self.source.array[self.place]
             if hasattr(part, "compute"):
@@ -60,6 +70,29 @@ class Part(NamedTuple):
             return tidy(part)
         except Exception as error:  # whatever storage or a task of the user's may raise
             raise OSError(f"{self.describe()} could not be read: {type(error).__name__}: {error}") from error
+
+    def _has_room(self, kept: Kept) -> bool:
+        """Return whether the source has chunks, and they are small enough to be kept."""
+        largest = math.prod(max(lengths, default=0) for lengths in self.source.chunks)
+        return is_lazy(self.source.array) and largest * self.source.dtype.itemsize <= kept.room / FEWEST_KEPT
+
+    def _gather(self, kept: Kept) -> NDArray[Any]:
+        """Return the part put together from whole chunks."""
+        shape = self.source.shape
+        spans = [place if isinstance(place, slice) else slice(place, place + 1) for place in self.place]
+        spans += [slice(0, length) for length in shape[len(spans) :]]
+        whole = np.empty([span.stop - span.start for span in spans], self.source.dtype)
+        along = [_find_chunks(chunks, span) for chunks, span in zip(self.source.chunks, spans, strict=True)]
+        for chunk in itertools.product(*along):
+            starts = [max(span.start, start) for span, (start, _) in zip(spans, chunk, strict=True)]
+            stops = [min(span.stop, stop) for span, (_, stop) in zip(spans, chunk, strict=True)]
+            there = tuple(slice(a - c[0], b - c[0]) for a, b, c in zip(starts, stops, chunk, strict=True))
+            here = tuple(slice(a - s.start, b - s.start) for a, b, s in zip(starts, stops, spans, strict=True))
+            whole[here] = kept.take(Part(self.source, tuple(slice(*ends) for ends in chunk)))[there]
+        return whole.reshape([span.stop - span.start for span in spans[self._count_numbers() :]])
+
+    def _count_numbers(self) -> int:
+        return sum(not isinstance(place, slice) for place in self.place)
 
     def describe(self) -> str:
         """Say which part of what it is."""
@@ -75,6 +108,52 @@ def _axes_of_planes(place: tuple[int | slice, ...]) -> int:
 
 def _say_span(name: str, place: int | slice) -> str:
     return f"{name} {place.start} to {place.stop}" if isinstance(place, slice) else f"{name} {place}"
+
+
+class Kept:
+    """Chunks that were read lately, for as long as a sweep lasts: a tile needs of its neighbours' only the rim."""
+
+    def __init__(self, room: int | None = None) -> None:
+        self.room = KEPT_BYTES if room is None else room
+        self._arrays: OrderedDict[Any, NDArray[Any]] = OrderedDict()
+        self._bytes = 0
+        self._under_way: dict[Any, Event] = {}
+        self._lock = Lock()
+
+    def take(self, chunk: Part) -> NDArray[Any]:
+        """Return a chunk, read if it is not here. Two threads that need it read it once."""
+        key = (id(chunk.source.array), tuple(span.start for span in chunk.place if isinstance(span, slice)))
+        while True:
+            with self._lock:
+                if key in self._arrays:
+                    self._arrays.move_to_end(key)
+                    return self._arrays[key]
+                waited_for = self._under_way.get(key)
+                if waited_for is None:
+                    self._under_way[key] = Event()
+                    break
+            waited_for.wait()
+        try:
+            array = chunk.read()
+            self._keep(key, array)
+        finally:
+            with self._lock:
+                self._under_way.pop(key).set()
+        return array
+
+    def _keep(self, key: Any, array: NDArray[Any]) -> None:
+        with self._lock:
+            self._arrays[key] = array
+            self._bytes += array.nbytes
+            while self._bytes > self.room:
+                self._bytes -= self._arrays.popitem(last=False)[1].nbytes
+
+
+def _find_chunks(chunks: tuple[int, ...], span: slice) -> list[tuple[int, int]]:
+    """Return begin and end of the chunks of an axis that a span touches."""
+    ends = np.cumsum(chunks)
+    first, last = np.searchsorted(ends, span.start, "right"), np.searchsorted(ends, span.stop, "left")
+    return [(int(ends[k] - chunks[k]), int(ends[k])) for k in range(first, min(last + 1, len(chunks)))]
 
 
 def tidy(part: Any) -> NDArray[Any]:

@@ -108,7 +108,7 @@ def look(reader: Reader, boxes: Sequence[Box], ask: Ask, step: tiles.Step) -> Se
     down, across = grid_steps(facts.grid)
     size = (-(-facts.grid[0] // down), -(-facts.grid[1] // across))
     samples = np.zeros(size, facts.plane_dtype), np.zeros(size, facts.plane_dtype)
-    work = [reader.work(grow(tile, rim, facts.grid), tile, ask, rim) for tile in boxes]
+    work = [reader.work(grow(tile, rim, facts.grid), tile, ask, rim) for tile in tiles.in_strips(boxes)]
     parts: dict[Box, Seen] = {}
 
     def take(found: tuple[Box, Seen]) -> None:
@@ -160,6 +160,7 @@ def _look_at(arrays: list[NDArray[Any]], facts: Facts, box: Box, tile: Box, ask:
     bands = [(top, tile[1], bottom, tile[3]) for top, bottom in zip(tops, [*tops[1:], tile[2]], strict=True)]
     seen = []
     for band in bands:
+        tiles.breathe()
         inner = grow(band, rim, facts.grid)
         seen.append(_look_at_band(cut_out(arrays, facts, box, inner), facts, inner, band, ask))
     joined = Seen(
@@ -320,7 +321,7 @@ def measure_table(
     count = len(found.area)
     sums = {name: regions.Sums(np.zeros(count), np.full(count, -np.inf)) for name in names}
     work = []
-    for tile in boxes:
+    for tile in tiles.in_strips(boxes):
         runs, labels = regions.clip_runs(found, *tile)
         if labels.size:
             own, places = np.unique(labels, return_inverse=True)

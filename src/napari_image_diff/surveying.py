@@ -216,7 +216,7 @@ def _gather(opened: Opened, facts: Facts, settings: Settings, boxes: Sequence[Bo
                 # NaN, which is not opaque, stays
                 found.alpha[image] = (float(np.minimum(low, least)), float(np.maximum(high, most)))
 
-        tiles.map_parts(_survey_tile, [reader.work(box, ask) for box in boxes], step, take)
+        tiles.map_parts(_survey_tile, [reader.work(box, ask) for box in tiles.in_strips(boxes)], step, take)
     return found
 
 
@@ -275,7 +275,8 @@ def _span(
 
         for frame in range(opened.count):
             which = tuple(number for number in range(2) if frame == 0 or not once[number])
-            work = [opened.pick(facts, frame).work(box, shift, prefixes, which) for box in boxes]
+            reader = opened.pick(facts, frame)
+            work = [reader.work(box, shift, prefixes, which) for box in tiles.in_strips(boxes)]
             tiles.map_parts(_count_keys, work, tiles.uncounted(step), take)
         return total
 
@@ -335,7 +336,9 @@ def _fit_light(reader: Reader, boxes: Sequence[Box], step: tiles.Step) -> tuple[
             _put(target, grid)
         ends[:, 0], ends[:, 1] = np.fmin(ends[:, 0], found[2][:, 0]), np.fmax(ends[:, 1], found[2][:, 1])
 
-    tiles.map_parts(_sample_light, [reader.work(box, every) for box in boxes], tiles.uncounted(step), take)
+    tiles.map_parts(
+        _sample_light, [reader.work(box, every) for box in tiles.in_strips(boxes)], tiles.uncounted(step), take
+    )
     light = intensity.fit_light(samples[0], samples[1], facts.data_range, step=1)
     luma, colour = (bool(low >= 0 and high <= facts.data_range) for low, high in ends)
     return light, (luma, colour)

@@ -10,25 +10,28 @@ import itertools
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread, local
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from .sources import Part, tidy
+from .sources import Kept, Part, tidy
 
 __all__ = [
     "Box",
     "Progress",
     "Rows",
     "Step",
+    "Stopped",
     "Work",
+    "breathe",
     "count_threads",
     "cut_boxes",
     "cut_rows",
+    "in_strips",
     "map_parts",
     "map_tiles",
     "split_rows",
@@ -67,8 +70,10 @@ TILE_PIXELS = 2**20
 # The same for sweeps that only look at each pixel or write it.
 LIGHT_TILE_PIXELS = 2**22
 
-# A box that is read has about as many: its rim, of some 30 pixels, is read twice.
+# A box that is read has about as many pixels, and a rim of some 30. Chunks that the rim touches are read for the next
+# box, too: boxes are worked on in strips so many boxes wide, so that few chunks have to be kept.
 BOX_PIXELS = 2**22
+STRIP = 8
 
 # Tasks that a cluster is given for each of its threads, so that none waits, and for how many seconds one is waited for
 # before it is asked whether to go on.
@@ -89,19 +94,24 @@ def cut_rows(shape: Sequence[int], *, light: bool = False) -> list[Rows]:
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def cut_boxes(
-    shape: tuple[int, int], chunks: tuple[Sequence[int], Sequence[int]], pixels: int = BOX_PIXELS
-) -> list[Box]:
+def cut_boxes(shape: tuple[int, int], chunks: tuple[Sequence[int], Sequence[int]], pixels: int = 0) -> list[Box]:
     """Return the tiles of an image of `shape` that is read in parts, row of tiles by row, along its chunks.
 
     `chunks` are the lengths of the chunks of its rows and columns. A tile has whole chunks, so many that it is about
-    square and has up to so many `pixels`; of chunks that are larger, one.
+    square and has up to so many `pixels` (0: `BOX_PIXELS`); of chunks that are larger, one.
     """
+    pixels = pixels or BOX_PIXELS
     side = int(pixels**0.5)
     columns = _gather(chunks[1], shape[1], side)
     widest = max(right - left for left, right in columns)
     rows = _gather(chunks[0], shape[0], max(1, pixels // widest))
     return [(top, left, bottom, right) for top, bottom in rows for left, right in columns]
+
+
+def in_strips(boxes: Sequence[Box]) -> list[Box]:
+    """Return tiles in the order in which they are best worked on."""
+    lefts = {left: number // STRIP for number, left in enumerate(sorted({box[1] for box in boxes}))}
+    return sorted(boxes, key=lambda box: (lefts[box[1]], box[0], box[1]))
 
 
 def _gather(chunks: Sequence[int], length: int, wanted: int) -> list[tuple[int, int]]:
@@ -142,8 +152,14 @@ def map_tiles(
     """
     waiting = deque(enumerate(tiles))
     finished: SimpleQueue[tuple[int, T] | BaseException] = SimpleQueue()
+    stopped = Event()
+
+    def ask_whether_stopped() -> None:
+        if stopped.is_set():
+            raise Stopped
 
     def work() -> None:
+        _breath.take = ask_whether_stopped
         while (item := _take(waiting)) is not None:
             try:
                 finished.put((item[0], function(item[1])))
@@ -158,7 +174,9 @@ def map_tiles(
             helper = Thread(target=work, name="image-diff")
             helper.start()
             threads.callback(helper.join)
+        threads.callback(stopped.set)
         threads.callback(waiting.clear)
+        threads.enter_context(_breathing(lambda: step(0)))
         while left:
             if finished.empty() and (item := _take(waiting)) is not None:
                 finished.put((item[0], function(item[1])))
@@ -172,6 +190,31 @@ def map_tiles(
                 results[found[0]] = found[1]
             step()
     return [results[index] for index in sorted(results)]
+
+
+class Stopped(Exception):
+    """Raised by `breathe` where a run has ended with an exception elsewhere."""
+
+
+_breath = local()
+
+
+@contextmanager
+def _breathing(take: Callable[[], None]) -> Iterator[None]:
+    """Let `breathe` on this thread call `take`."""
+    before = getattr(_breath, "take", None)
+    _breath.take = take
+    try:
+        yield
+    finally:
+        _breath.take = before
+
+
+def breathe() -> None:
+    """Go on, unless the run is to end: to be called from time to time by a function that takes long over a tile."""
+    take = getattr(_breath, "take", None)
+    if take is not None:
+        take()
 
 
 def map_parts(
@@ -189,7 +232,16 @@ def map_parts(
     client = _find_client()
     if client is not None:
         return _map_on(client, function, work, step, take)
-    return map_tiles(lambda tile: function([part.read() for part in tile.parts], *tile.given), work, step, take)
+    kept = Kept()
+
+    def read_and_work(tile: Work) -> T:
+        arrays = []
+        for part in tile.parts:
+            breathe()
+            arrays.append(part.read(kept))
+        return function(arrays, *tile.given)
+
+    return map_tiles(read_and_work, work, step, take)
 
 
 def _find_client() -> Any:
