@@ -27,6 +27,9 @@ SAME, DIFFERENT, ERROR = 0, 1, 2
 # The files in --out
 PICTURES = ("before.png", "after.png", "difference.png", "mask.png", "filled_after.png")
 
+# Seconds
+CONNECT_TIMEOUT = 10
+
 # OpenCV's level of that name
 SILENT = 0
 
@@ -64,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    paths, folder, force, changes = _parse(argv)
+    paths, folder, force, scheduler, changes = _parse(argv)
     if folder is not None:
         _check_folder(folder, paths, force)
     settings = Settings.resolve(**changes)
@@ -72,7 +75,8 @@ def _run(argv: Sequence[str] | None) -> int:
     # here and not above, so that --help and a mistyped option do not wait for numba
     from .comparison import compare
 
-    comparison = compare(before, after, settings)
+    with _cluster(scheduler):
+        comparison = compare(before, after, settings)
     if comparison.resolved["pixels_not_valid"] == comparison.difference.size:
         raise ValueError("nothing can be compared: no pixel, or too few round any, is a number in both images")
     if folder is not None and comparison.frames:
@@ -81,12 +85,34 @@ def _run(argv: Sequence[str] | None) -> int:
         raise ValueError(
             f"--out draws single images, and these are volumes of {len(comparison.labels)} planes; leave it out"
         )
+    if folder is not None and comparison.pyramid is not None:
+        raise ValueError("--out draws images in memory, and these are read in chunks; leave it out")
     if folder is not None:
         from .report import write_pictures
 
         write_pictures(comparison, folder)
     print(_describe(comparison), flush=True)
     return DIFFERENT if comparison.changed else SAME
+
+
+@contextmanager
+def _cluster(address: str | None) -> Iterator[None]:
+    """Let images that are read in chunks be compared on the cluster at this address, if there is one."""
+    if address is None:
+        yield
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ValueError(
+            "--scheduler needs dask.distributed, which is not installed; pip install 'napari-image-diff[distributed]'"
+        ) from error
+    try:
+        client = Client(address, timeout=CONNECT_TIMEOUT)  # type: ignore[no-untyped-call]
+    except (OSError, TimeoutError) as error:
+        raise OSError(f"no scheduler answers at {address}; start one with 'dask scheduler', and workers") from error
+    with client:
+        yield
 
 
 def _check_folder(folder: str, images: Sequence[str], force: bool) -> None:
@@ -110,14 +136,14 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message} (see {PROGRAM} --help)")
 
 
-def _parse(argv: Sequence[str] | None) -> tuple[tuple[str, str], str | None, bool, dict[str, Any]]:
-    """Return the two paths, the folder for the pictures, whether to write over others, and the settings."""
+def _parse(argv: Sequence[str] | None) -> tuple[tuple[str, str], str | None, bool, str | None, dict[str, Any]]:
+    """Return the two paths, folder and `force` for the pictures, the scheduler, and the settings."""
     given = vars(_parser().parse_args(argv))
     named = [given.pop("first"), given.pop("second")]
     paths = [path for path in (given.pop("before"), given.pop("after"), *named) if path is not None]
     if len(paths) != 2 or (None in named and any(named)):
         raise ValueError(f"give two images: {PROGRAM} BEFORE AFTER (see {PROGRAM} --help)")
-    return (paths[0], paths[1]), given.pop("out"), given.pop("force"), given
+    return (paths[0], paths[1]), given.pop("out"), given.pop("force"), given.pop("scheduler"), given
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,6 +161,11 @@ def _parser() -> argparse.ArgumentParser:
         "--out", metavar="DIR", help="write five pictures there: the images with boxes, the difference, ..."
     )
     parser.add_argument("--force", action="store_true", help="write over pictures that are in DIR already")
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="compare images stored in chunks (.zarr) on this dask.distributed cluster",
+    )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
     group = parser.add_argument_group("settings")
     for name, (kind, metadata) in describe_fields().items():
