@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from typing import Any
 
+import dask.array as da
 import numpy as np
+import zarr
 from gigapixel import make_image
 
 from napari_image_diff import compare
@@ -23,12 +26,23 @@ def measure(images: tuple[Any, Any]) -> float:
 
 def main() -> None:
     """Print a row for threads, one worker and two."""
-    from distributed import Client, LocalCluster
-
     side = round((GIGAPIXELS * 1e9) ** 0.5)
     change = np.array([[side // 3, side // 2]])
-    images = make_image(side, 0, change[:0]), make_image(side, 1, change)
-    small = tuple(image[:3000, :3000] for image in images)
+    with tempfile.TemporaryDirectory() as folder:
+        stored = []
+        for seed, changes in enumerate((change[:0], change)):
+            stored.append(
+                zarr.create_array(f"{folder}/{seed}.zarr", shape=(side, side), chunks=(1024,) * 2, dtype="u1")
+            )
+            da.store(make_image(side, seed, changes).rechunk(1024), stored[-1], lock=False)
+        run((stored[0], stored[1]))
+
+
+def run(images: tuple[Any, Any]) -> None:
+    """Print the rows for two images."""
+    from distributed import Client, LocalCluster
+
+    small = tuple(da.from_zarr(image)[:3000, :3000] for image in images)
     compare(*small)
     print(f"threads of this process  {measure(images):6.1f} Mpx/s")
     for count in (1, 2):
@@ -37,9 +51,7 @@ def main() -> None:
             compare(*small)
             speed = measure(images)
             memory = max(client.run(find_memory).values())
-        print(
-            f"{count} worker{'s' * (count > 1)} of one thread     {speed:6.1f} Mpx/s, at most {memory:.2f} GB in a worker"
-        )
+        print(f"{count} worker(s) of one thread  {speed:6.1f} Mpx/s, at most {memory:.2f} GB in one")
 
 
 def find_memory() -> float:
