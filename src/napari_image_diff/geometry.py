@@ -123,14 +123,16 @@ def describe_transforms(before: Image, after: Image) -> str:
     )
 
 
-def mask_of(layer: Any, before: Image) -> NDArray[np.bool_]:
+def mask_of(layer: Any, before: Image, frame: tuple[int, ...] | None = None) -> NDArray[np.bool_]:
     """Return which pixels of `before` lie under a Labels layer (where it is not 0) or in a shape of a Shapes layer.
+
+    With `frame`, the index of one, those of that frame of `before` alone.
 
     Returns
     -------
     (H, W) or (..., H, W) bool array
         On the grid of `before`, whatever the transforms of the two layers; with the leading axes of `before` if the
-        layer has as many, else for all frames.
+        layer has as many, else for all frames or the one asked for.
 
     Raises
     ------
@@ -146,12 +148,13 @@ def mask_of(layer: Any, before: Image) -> NDArray[np.bool_]:
     onto = np.linalg.inv(_world_of(before, before.units)) @ _world_of(layer, before.units)
     if layer.ndim == 2:
         return _mask_of_plane(layer, (), onto, plane_of(before))
-    leading = array_of(before).shape[: before.ndim - 2]
-    found = np.zeros((*leading, *plane_of(before)), np.bool_)
-    for frame in np.ndindex(*leading):
+    if frame is not None:
         place = layer.world_to_data(before.data_to_world((*frame, 0, 0)))[:-2]
-        found[frame] = _mask_of_plane(layer, tuple(round(axis) for axis in place), onto, plane_of(before))
-    return found
+        return _mask_of_plane(layer, tuple(round(axis) for axis in place), onto, plane_of(before))
+    leading = array_of(before).shape[: before.ndim - 2]
+    return np.stack([mask_of(layer, before, index) for index in np.ndindex(*leading)]).reshape(
+        *leading, *plane_of(before)
+    )
 
 
 def _mask_of_plane(

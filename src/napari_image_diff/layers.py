@@ -195,10 +195,11 @@ def take_frame(data: Any, ndim: int, frame: Frame) -> Any:
     return data[frame] if ndim == 3 else np.broadcast_to(data[frame][None], data.shape)
 
 
-def explain_mismatch(before: Any, after: Any, size: str = "error", frame: Frame = None) -> str:
+def explain_mismatch(before: Any, after: Any, size: str = "error", frame: Frame = None, *, whole: bool = True) -> str:
     """Say in a sentence why two layers cannot be compared, and what to do; return "" if they can.
 
-    `size` is the setting for sizes that differ, `frame` what is taken of `before` as in `add_comparison`.
+    `size` is the setting for sizes that differ, `frame` what is taken of `before` as in `add_comparison`. Unless they
+    are compared as a `whole`, but a frame with a frame, they may have as many frames as they like.
     """
     for role, layer in ("Before", before), ("After", after):
         if type(layer).__name__ != "Image":
@@ -213,7 +214,12 @@ def explain_mismatch(before: Any, after: Any, size: str = "error", frame: Frame 
         if frame != "previous" and not -leading[0][0] <= frame < leading[0][0]:
             return f"'{before.name}' has {leading[0][0]} frames and none of number {frame}. Pick one that it has."
         leading[0] = leading[0] if frame == "previous" or before.ndim > 3 else ()
-    if all(leading) and leading[0] != leading[1] and (size != "overlap" or len(leading[0]) != len(leading[1])):
+    if (
+        whole
+        and all(leading)
+        and leading[0] != leading[1]
+        and (size != "overlap" or len(leading[0]) != len(leading[1]))
+    ):
         return (
             f"'{before.name}' is {_sides(before)} and '{after.name}' {_sides(after)}. Pick layers with the same number "
             "of frames, or one of a single plane, which is compared with every frame of the other; or compare the "

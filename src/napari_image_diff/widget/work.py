@@ -95,6 +95,8 @@ def describe_result(comparison: Comparison) -> str:
     tolerances = sorted({frame.resolved["edge_tolerance"] for frame in frames} - {None})
     if tolerances:
         found.insert(0, f"edge tolerance {' or '.join(map(str, tolerances))} pixel{'s' * (tolerances[-1] > 1)}")
+    if "shown" in resolved:
+        summary = f"{resolved['shown']}: {summary}"
     lines = [_sentence(summary), _sentence(", ".join(found))]
     missing = len(comparison.regions) - BOXES_DRAWN
     if missing > 0:
