@@ -40,6 +40,9 @@ TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_
 # What can say which pixels count
 MASKS = ("Labels", "Shapes")
 
+# Pixels of a mask that is made of a layer, one byte each.
+LARGEST_MASK = 2**31
+
 # Layers whose pixels lie upon each other within this many of them share a grid
 NEAR = 1e-6
 
@@ -143,14 +146,16 @@ def describe_transforms(before: Image, after: Image) -> str:
     )
 
 
-def mask_of(layer: Any, before: Image) -> NDArray[np.bool_]:
+def mask_of(layer: Any, before: Image, frame: tuple[int, ...] | None = None) -> NDArray[np.bool_]:
     """Return which pixels of `before` lie under a Labels layer (where it is not 0) or in a shape of a Shapes layer.
+
+    With `frame`, the index of one, those of that frame of `before` alone.
 
     Returns
     -------
     (H, W) or (..., H, W) bool array
         On the grid of `before`, whatever the transforms of the two layers; with the leading axes of `before` if the
-        layer has as many, else for all frames.
+        layer has as many, else for all frames or the one asked for.
 
     Raises
     ------
@@ -163,15 +168,27 @@ def mask_of(layer: Any, before: Image) -> NDArray[np.bool_]:
             f"'{layer.name}' is a {type(layer).__name__} layer of {layer.ndim} dimensions; "
             f"give a Labels or Shapes layer of {dimensions}"
         )
+    _check_size(before)
     onto = np.linalg.inv(_world_of(before, before.units)) @ _world_of(layer, before.units)
     if layer.ndim == 2:
         return _mask_of_plane(layer, (), onto, plane_of(before))
-    leading = array_of(before).shape[: before.ndim - 2]
-    found = np.zeros((*leading, *plane_of(before)), np.bool_)
-    for frame in np.ndindex(*leading):
+    if frame is not None:
         place = layer.world_to_data(before.data_to_world((*frame, 0, 0)))[:-2]
-        found[frame] = _mask_of_plane(layer, tuple(round(axis) for axis in place), onto, plane_of(before))
-    return found
+        return _mask_of_plane(layer, tuple(round(axis) for axis in place), onto, plane_of(before))
+    leading = array_of(before).shape[: before.ndim - 2]
+    return np.stack([mask_of(layer, before, index) for index in np.ndindex(*leading)]).reshape(
+        *leading, *plane_of(before)
+    )
+
+
+def _check_size(before: Image) -> None:
+    """Raise ValueError where a mask of the pixels of a layer would be too large."""
+    pixels = int(np.prod(array_of(before).shape[: before.ndim], dtype=np.float64))
+    if pixels > LARGEST_MASK:
+        raise ValueError(
+            f"'{before.name}' has {pixels:,} pixels, and masks are drawn for {LARGEST_MASK:,} at most; give `inside` "
+            "or `ignore` to add_comparison as an array in chunks"
+        )
 
 
 def _mask_of_plane(
@@ -191,6 +208,7 @@ def pixels_of(comparison: Comparison, label: int, before: Image) -> NDArray[np.b
 
     They are of one plane, for all frames, (H, W), or voxels of a single volume, (planes, H, W).
     """
+    _check_size(before)
     axes = 3 if comparison.labels.ndim == before.ndim == comparison.settings.spatial_ndim == 3 else 2
     every = comparison.labels == label
     region = every.any(axis=tuple(range(every.ndim - axes)))

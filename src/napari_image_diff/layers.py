@@ -217,11 +217,12 @@ def take_frame(data: Any, ndim: int, frame: Frame, spatial_ndim: int = 2) -> Any
 
 
 def explain_mismatch(
-    before: Any, after: Any, size: str = "error", frame: Frame = None, *, spatial_ndim: int = 2
+    before: Any, after: Any, size: str = "error", frame: Frame = None, *, spatial_ndim: int = 2, whole: bool = True
 ) -> str:
     """Say in a sentence why two layers cannot be compared, and what to do; return "" if they can.
 
-    `size` and `spatial_ndim` are settings, `frame` what is taken of `before` as in `add_comparison`.
+    `size` and `spatial_ndim` are settings, `frame` what is taken of `before` as in `add_comparison`. Unless they are
+    compared as a `whole`, but a frame with a frame, they may have as many frames as they like.
     """
     for role, layer in ("Before", before), ("After", after):
         if type(layer).__name__ != "Image":
@@ -239,7 +240,8 @@ def explain_mismatch(
         if frame != "previous" and not -leading[0][0] <= frame < leading[0][0]:
             return f"'{before.name}' has {leading[0][0]} frames and none of number {frame}. Pick one that it has."
         leading[0] = leading[0] if frame == "previous" or len(leading[0]) > 1 else ()
-    if all(leading) and leading[0] != leading[1] and (size != "overlap" or len(leading[0]) != len(leading[1])):
+    alike = leading[0] == leading[1] or (size == "overlap" and len(leading[0]) == len(leading[1]))
+    if whole and all(leading) and not alike:
         return (
             f"'{before.name}' is {_sides(before)} and '{after.name}' {_sides(after)}. Pick layers with the same number "
             "of frames, or one of a single plane, which is compared with every frame of the other; or compare the "

@@ -27,6 +27,7 @@ class Cutter(QObject):
     """
 
     cut = Signal(object)
+    progressed = Signal(int, int)
     again = Signal()
     failed = Signal(str)
 
@@ -38,6 +39,7 @@ class Cutter(QObject):
         self._runs = runs
         self._find_layers = find_layers
         self._stale = False
+        self.slow = False
         self._hidden_boxes: Layer | None = None
 
     @property
@@ -47,6 +49,9 @@ class Cutter(QObject):
 
     def follow(self, comparison: Comparison, before: Image, after: Image) -> None:
         """Cut the comparison where the controls are now."""
+        # Images that are read in parts are read again: not at each step of a slider
+        if comparison.pyramid is not None and self._controls.dragging:
+            return
         if self.running:
             self._stale = True
             return
@@ -56,7 +61,10 @@ class Cutter(QObject):
         boxes_wait = self._hidden_boxes is not None and not self._controls.dragging
         if boxes_wait or any(getattr(comparison.settings, name) != value for name, value in asked.items()):
             function = partial(rethreshold, comparison, asked, before, after)
-            self._runs.begin("rethreshold", function, self._take, self.failed.emit)
+            run = self._runs.begin("rethreshold", function, self._take, self.failed.emit)
+            self.slow = comparison.pyramid is not None
+            if self.slow:
+                run.progressed.connect(self.progressed)
 
     def drop(self) -> None:
         """Give up the cut under way."""

@@ -12,10 +12,12 @@ from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..geometry import add_to_mask, describe_transforms, is_aligned, pixels_of, toggle_alignment
-from ..layers import explain_mismatch, layers_of
+from ..layers import layers_of
 from ..placing import ALWAYS, Frame, comparison_of, frame_compared, place, remove, results_of, role_of
 from ..settings import Settings
 from .cutting import Cutter
+from .following import Follower
+from .notices import find_change, find_obstacle
 from .panel import Panel, breakable, scrolling
 from .pickers import SHOWN, LayerListener
 from .running import Runs
@@ -61,12 +63,13 @@ class ComparisonWidget(QWidget):
         self.destroyed.connect(partial(_cancel_all, self._runs))
         self._listeners = {
             "data": LayerListener(["data"], self._hear_of_data),
-            "place": LayerListener(PLACE, self._hear_of_place),
+            "place": LayerListener(PLACE, self._hear_of_other),
             "mask": LayerListener(DRAWING, self._hear_of_data),
         }
         self.panel = Panel(napari_viewer)
         self.tour = RegionTour(napari_viewer, self.panel.table, self._find_results, self)
         self.cutter = Cutter(self.panel.controls, self._runs, self._find_results, self)
+        self.follower = Follower(napari_viewer, self.panel, self._runs, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(scrolling(self.panel))
@@ -78,14 +81,15 @@ class ComparisonWidget(QWidget):
     @property
     def running(self) -> bool:
         """Whether a comparison or a cut is under way."""
-        return self._job is not None or self.cutter.running
+        return self._job is not None or self.cutter.running or self.follower.running
 
     def compare(self) -> None:
         """Compare the two picked layers with the settings of the form; an earlier run is given up."""
+        self.panel.follow_box.setChecked(False)
         self._stop()
         self._say("")
         before, after = self._pair
-        if self._find_obstacle() or before is None or after is None:
+        if find_obstacle(self.panel, *self._pair) or before is None or after is None:
             return
         # What of it is needed now comes with the comparison
         self._runs.cancel("warm up")
@@ -107,18 +111,35 @@ class ComparisonWidget(QWidget):
 
     def cancel(self) -> None:
         """Give up the comparison under way; what is shown stays."""
-        if self._job is not None:
+        if self._job is not None or self.cutter.running:
             self._stop()
             self._say("Cancelled.")
+
+    def follow(self, wanted: bool) -> None:
+        """Compare what is on the screen whenever it changes, or no longer."""
+        if wanted:
+            self._stop()
+            self._runs.cancel("warm up")
+            self._message = ""
+            self.follower.start()
+        else:
+            self.follower.stop()
+            self._message = "The viewer is not followed any more: the last result stays." if self._comparison else ""
+        self._refresh()
 
     def ignore_region(self) -> None:
         """Add the marked region to what is ignored, in the layer picked for it or in a new one, and compare again."""
         before, label = self._pair[0], self.panel.table.label
         if self._comparison is None or before is None or not label:
             return
-        pixels = pixels_of(self._comparison, label, before)
-        self.panel.pickers.pick_ignored(add_to_mask(self._viewer, pixels, before, self._mask))
-        self.compare()
+        try:
+            mask = add_to_mask(self._viewer, pixels_of(self._comparison, label, before), before, self._mask)
+        except ValueError as error:
+            self._say(f"{error}.")
+            return
+        self.panel.pickers.pick_ignored(mask)
+        if not self.follower.active:
+            self.compare()
 
     def align_after(self) -> None:
         """Lay the after layer on before as it was found to lie, or put it back."""
@@ -165,11 +186,14 @@ class ComparisonWidget(QWidget):
         super().showEvent(event)
         self.tour.listen()
         self.reset_choices()
+        if self.panel.follow_box.isChecked():
+            self.follow(True)
 
     def hideEvent(self, event: QHideEvent | None) -> None:
-        """Leave keys and clicks to others. No more than that: minimising and floating hide the dock too."""
+        """Leave keys and clicks to others, and follow nothing. No more than that: floating hides the dock too."""
         super().hideEvent(event)
         self.tour.rest()
+        self.follower.stop()
 
     def enterEvent(self, event: QEnterEvent | None) -> None:
         """Catch up with what a script did to the result meanwhile."""
@@ -181,6 +205,7 @@ class ComparisonWidget(QWidget):
         super().changeEvent(event)
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self._stop()
+            self.follower.stop()
             self._runs.cancel()
 
     def _stop(self) -> None:
@@ -212,8 +237,12 @@ class ComparisonWidget(QWidget):
         """Cut the difference or the evidence where the controls are now."""
         before, after = self._pair
         self._refresh()
+        if self.follower.active:
+            self.follower.wish()
+            return
         if self._comparison is not None and before is not None and after is not None and self._job is None:
             self.cutter.follow(self._comparison, before, after)
+            self._refresh()
 
     def _take_cut(self, result: Result) -> None:
         before, after = self._pair
@@ -221,6 +250,14 @@ class ComparisonWidget(QWidget):
             dragging = self.panel.controls.dragging
             frame = frame_compared(self._viewer, before, after)
             self._place(result, before, after, frame=frame, roles=["filled mask"] if dragging else ROLES)
+            self._show(result.comparison)
+            self._refresh()
+
+    def _take_frame(self, result: Result) -> None:
+        """Place what is on the screen; layers that the user has taken out of the viewer stay out."""
+        before, after = self._pair
+        if before is not None and after is not None:
+            self._place(result, before, after, frame=None, add=() if self._find_results() else ALWAYS)
             self._show(result.comparison)
             self._refresh()
 
@@ -252,7 +289,7 @@ class ComparisonWidget(QWidget):
         pair, mask = (pickers.before, pickers.after), pickers.picked_mask
         if pair != self._pair:
             self._message = ""
-        elif mask != self._mask and self._comparison is not None:
+        elif mask != self._mask and self._comparison is not None and not self.follower.active:
             self._message = "Other pixels are to count now. Press Compare."
         self._pair, self._mask = pair, mask
         for name, layers in ("data", pair), ("place", pair), ("mask", mask.values()):
@@ -264,12 +301,15 @@ class ComparisonWidget(QWidget):
             if known is not None:
                 self.panel.show_settings(known.settings)
             self._show(known)
+        self.follower.sync()
         self._refresh()
 
     def _hear_of_data(self, event: Any) -> None:
         """Say that the result is of other data than a layer has now, which may have other axes."""
         self.panel.pickers.refresh()
-        if self._comparison is not None and self._job is None:
+        if self.follower.active:
+            self.follower.wish()
+        elif self._comparison is not None and self._job is None:
             self._message = f"'{event.source.name}' has other data now. Press Compare again."
         self._refresh()
 
@@ -285,7 +325,9 @@ class ComparisonWidget(QWidget):
         inside = all(0 <= place < length for place, length in zip(frame, leading, strict=True))
         self.panel.curve.show_current(int(np.ravel_multi_index(frame, leading)) if inside else -1)
 
-    def _hear_of_place(self, event: Any) -> None:
+    def _hear_of_other(self, event: Any = None) -> None:
+        """Follow settings of the form, or layers that moved."""
+        self.follower.wish()
         self._refresh()
 
     def _show(self, comparison: Comparison | None) -> None:
@@ -304,47 +346,23 @@ class ComparisonWidget(QWidget):
 
     def _refresh(self) -> None:
         """Bring buttons, progress and notice up to date."""
-        panel, obstacle = self.panel, self._find_obstacle()
+        panel, obstacle = self.panel, find_obstacle(self.panel, *self._pair)
         before, after = self._pair
         remark = "" if obstacle or before is None or after is None else describe_transforms(before, after)
-        notice = "\n".join(filter(None, (obstacle, self._message, self._find_change(), remark)))
+        stands = self.follower.trouble if self.follower.active and None not in self._pair else obstacle
+        notice = "\n".join(filter(None, (stands, self._message, self._say_change(), remark)))
         panel.notice.setText(breakable(notice))
         panel.notice.setVisible(bool(notice))
         panel.compare_button.setEnabled(not obstacle)
-        panel.show_running(self._job is not None)
+        panel.show_running(self._job is not None or (self.cutter.running and self.cutter.slow))
         panel.show_preset()
         panel.show_extras(self._comparison, self._find_results())
         panel.show_alignment(self._comparison, after is not None and is_aligned(after))
 
-    def _find_obstacle(self) -> str:
-        """Return why the two cannot be compared, "" if they can."""
-        offered = self.panel.pickers.offered
-        if not offered:
-            return "Open two images to compare: drag them into the window, or try File > Open Sample."
-        if len(offered) == 1 and offered[0].ndim == 2:
-            return f"Open a second image to compare '{offered[0].name}' with."
-        try:
-            settings = self.panel.read_settings()
-        except ValueError as error:
-            return f"{error}."
-        frame = self.panel.pickers.frame
-        return explain_mismatch(*self._pair, settings.size, frame, spatial_ndim=settings.spatial_ndim)
-
-    def _find_change(self) -> str:
-        """Return that the result is of other settings than the form has now, "" if it is not."""
-        if self._comparison is None or self._job is not None:
+    def _say_change(self) -> str:
+        if self._comparison is None or self._job is not None or self.follower.active:
             return ""
-        before, after = self._pair
-        if before is not None and after is not None and self._find_results():
-            compared, picked = frame_compared(self._viewer, before, after), self.panel.pickers.frame
-            if compared != picked:
-                told: dict[Any, str] = {None: "the same frames", "previous": "the previous frames"}
-                words = told.get(compared, f"frame {compared}")
-                return f"The result is against {words} of '{before.name}'. Press Compare for what is picked now."
-        shown = self._comparison.settings
-        if all(getattr(shown, name) == value for name, value in self.panel.form.values.items()):
-            return ""
-        return "The settings have changed. Press Compare to use them."
+        return find_change(self._viewer, self.panel, self._comparison, *self._pair)
 
     def _take_preset(self, settings: Settings) -> None:
         """Show the settings of a preset; a result that is shown follows, as far as it can."""
@@ -369,10 +387,14 @@ class ComparisonWidget(QWidget):
         panel.previous_button.clicked.connect(self.tour.go_previous)
         panel.controls.changed.connect(self._follow_controls)
         panel.controls.released.connect(self._follow_controls)
-        panel.form.changed.connect(self._refresh)
+        panel.form.changed.connect(self._hear_of_other)
+        panel.follow_box.toggled.connect(self.follow)
         self.cutter.cut.connect(self._take_cut)
+        self.cutter.progressed.connect(panel.show_progress)
         self.cutter.again.connect(self._follow_controls)
         self.cutter.failed.connect(self._fail)
+        self.follower.found.connect(self._take_frame)
+        self.follower.stumbled.connect(self._refresh)
         self.tour.moved.connect(self._show_position)
         for event in (layers.events.inserted, layers.events.removed, layers.events.reordered, layers.events.renamed):
             event.connect(self.reset_choices)

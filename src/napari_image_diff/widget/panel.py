@@ -57,6 +57,11 @@ class Panel(QWidget):
         self.pickers = LayerPickers(viewer)
         self.compare_button = _button("Compare", "Compare the two images with these settings.")
         self.cancel_button = _button("Cancel", "Give up the comparison under way; what is shown stays.")
+        self.follow_box = _check(
+            "Follow the viewer",
+            "Compare what is on the screen, one frame with one frame, whenever a slider moves, the data are edited or "
+            "a setting changes. The result takes the place of one of all frames; Compare ends it and brings that back.",
+        )
         self.progress = QProgressBar()
         self.progress.setToolTip("How much of the comparison is done.")
         self.notice = _text("What stands in the way, what went wrong, or what to know about these two layers.")
@@ -105,6 +110,7 @@ class Panel(QWidget):
         column.addLayout(_row(alignment.native, title=alignment.label))
         column.addWidget(self.notice)
         column.addLayout(_row(self.compare_button, self.cancel_button))
+        column.addWidget(self.follow_box)
         column.addWidget(self.verdict)
         column.addWidget(_one_place(self.result, self.progress))
         column.addWidget(self.controls)
@@ -146,7 +152,8 @@ class Panel(QWidget):
 
     def show_alignment(self, comparison: Comparison | None, aligned: bool) -> None:
         """Show whether the after layer can be laid on before, or has been and can go back."""
-        found = None if comparison is None or comparison.frames else comparison.resolved["alignment"]
+        single = comparison is not None and not comparison.frames and "shown" not in comparison.resolved
+        found = comparison.resolved["alignment"] if comparison is not None and single else None
         self.align_button.setText(UNDO if aligned else ALIGN)
         self.align_button.setEnabled(aligned or (found is not None and found["outcome"] == "aligned"))
         self.align_button.setToolTip(

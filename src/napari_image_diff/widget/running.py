@@ -36,6 +36,8 @@ class Run(QObject):
 
     Runs of one process take turns. Side by side they would only share the processors, and superqt's workers replace
     ``warnings.showwarning`` while they run: two at once would not put back the right one.
+
+    A run stands back behind the window unless it is not to: what a busy window waits for would never come.
     """
 
     progressed = Signal(int, int)
@@ -46,9 +48,10 @@ class Run(QObject):
     # Holds what Qt alone refers to, from start until the thread has let go of it
     _all: ClassVar[set[Run]] = set()
 
-    def __init__(self, function: Callable[[Progress], Any]) -> None:
+    def __init__(self, function: Callable[[Progress], Any], *, stand_back: bool = True) -> None:
         super().__init__()
         self._function = function
+        self._stand_back = stand_back
         self._next_report = time.monotonic() + REPORT_INTERVAL
         self._worker = create_worker(
             self._work,
@@ -82,7 +85,8 @@ class Run(QObject):
             self._worker.quit()
 
     def _work(self) -> Any:
-        _give_way()
+        if self._stand_back:
+            _give_way()
         self._leave_if_cancelled()
         return self._function(self._report)
 
@@ -127,9 +131,11 @@ class Runs(dict[str, Run]):
         function: Callable[[Progress], Any],
         take: Callable[[Any], None],
         fail: Callable[[str], None],
+        *,
+        stand_back: bool = True,
     ) -> Run:
         """Start a run, which hands its answer to `take` or says to `fail` what went wrong."""
-        run = self[kind] = Run(function)
+        run = self[kind] = Run(function, stand_back=stand_back)
         run.returned.connect(take)
         run.failed.connect(fail)
         run.start()
@@ -157,6 +163,8 @@ def _give_way() -> None:
 def _one_thread() -> QThreadPool:
     pool = QThreadPool()
     pool.setMaxThreadCount(1)
+    # A thread that has given way cannot come forward again: the next run has a new one
+    pool.setExpiryTimeout(0)
     # A thread that still runs Python while the interpreter goes down crashes it
     atexit.register(_end_all, pool)
     return pool

@@ -101,6 +101,8 @@ def describe_result(comparison: Comparison) -> str:
         found.insert(0, f"edge tolerance {' or '.join(map(str, tolerances))} pixel{'s' * (tolerances[-1] > 1)}")
     if "window" in resolved:
         found.append(f"window {' x '.join(map(str, resolved['window']))} voxels, volumes compared as they lie")
+    if "shown" in resolved:
+        summary = f"{resolved['shown']}: {summary}"
     lines = [_sentence(summary), _sentence(", ".join(found))]
     drawn = len(pick_largest(comparison.regions))
     missing = len(comparison.regions) - drawn
