@@ -204,8 +204,7 @@ def _redraw(boxes: Shapes, corners: NDArray[np.float64], attributes: dict[str, A
     if boxes.nshapes:
         # That of most boxes: one may be marked
         style = {name: _most_frequent(getattr(boxes, name)) for name in style}
-        boxes.selected_data = set(range(boxes.nshapes))
-        boxes.remove_selected()
+        boxes.remove(list(range(boxes.nshapes)))
     if len(corners):
         boxes.add_rectangles(corners, **style)
 
