@@ -173,7 +173,7 @@ def measure_following(preset: str) -> tuple[float, float]:
     def go_on(result: Any) -> None:
         moments.append(time.perf_counter())
         layers_found.append(result.layers[:3])
-        QTimer.singleShot(0, edit)
+        edit()
 
     def follow() -> list[float]:
         moments.clear()

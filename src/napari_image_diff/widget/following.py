@@ -58,8 +58,6 @@ class Follower(QObject):
         self._frame: Frame = None
         self._late = False
         self._moving = False
-        # New layers make napari refresh the others: that is no change
-        self._handing_over = False
         self._listener = LayerListener(CONTENT, self.wish)
         # What happens in one turn of the event loop is one change; a timer would come after napari has drawn it
         self._waiting = False
@@ -102,7 +100,7 @@ class Follower(QObject):
 
     def wish(self, event: Any = None) -> None:
         """Compare what is on the screen, as soon as what is under way is through."""
-        if not self.active or self._handing_over:
+        if not self.active:
             return
         if "follow" in self._runs:
             self._late = True
@@ -146,13 +144,8 @@ class Follower(QObject):
         self._tell("")
         if late:
             self._begin()
-        if dropped:
-            return
-        self._handing_over = True
-        try:
+        if not dropped:
             self.found.emit(result)
-        finally:
-            self._handing_over = False
 
     def _fail(self, message: str) -> None:
         del self._runs["follow"]
