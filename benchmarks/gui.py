@@ -25,13 +25,15 @@ from napari_image_diff.widget.running import Run
 LARGE, MIDDLE = 4096, 2048
 REPEATS = 5
 DRAG_SECONDS = 4.0
+FOLLOWED = 20
 
 
-def make_pair(side: int, changes: int = 300) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return two images with texture, the second with squares of other brightness."""
+def make_pair(side: int, changes: int = 300, seed: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return two images with texture, the second with squares of other brightness, in places that `seed` gives."""
     random = np.random.default_rng(1)
     before = random.integers(90, 130, (side, side), dtype=np.uint8)
     after = before.copy()
+    random = np.random.default_rng(seed)
     for row, col in random.integers(0, side - 40, (changes, 2)):
         after[row : row + 24, col : col + 24] += random.integers(40, 120, dtype=np.uint8)
     return before, after
@@ -48,10 +50,10 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
         raise TimeoutError("the window did not get there")
 
 
-def open_dock(side: int) -> tuple[Any, ComparisonWidget]:
+def open_dock(side: int, changes: int = 300) -> tuple[Any, ComparisonWidget]:
     """Return a shown viewer with a pair of images, and its dock, warmed up."""
     viewer = napari.Viewer()
-    for name, image in zip(("before", "after"), make_pair(side), strict=True):
+    for name, image in zip(("before", "after"), make_pair(side, changes), strict=True):
         viewer.add_image(image, name=name)
     _, dock = viewer.window.add_plugin_dock_widget("napari-image-diff", "Image Difference")
     wait_for(lambda: not Run.any_under_way())
@@ -149,6 +151,60 @@ def measure_drag(viewer: Any, dock: ComparisonWidget) -> float:
     return len([moment for moment in updates if moment - begin <= DRAG_SECONDS]) / DRAG_SECONDS
 
 
+def measure_following(preset: str) -> tuple[float, float]:
+    """Return how often a second an image that is edited is followed, and how often its three layers can be set alone.
+
+    The next edit comes as soon as the last one was followed. Both are medians, taken in turns.
+    """
+    viewer, dock = open_dock(MIDDLE, changes=40)
+    frames = [make_pair(MIDDLE, changes=40, seed=seed)[1] for seed in range(4)]
+    presets = dock.panel.presets
+    presets.setCurrentText(preset)
+    presets.activated.emit(presets.currentIndex())
+    scene = viewer.window._qt_viewer.canvas._scene_canvas
+    drawn: list[float] = []
+    scene.events.draw.connect(lambda event: drawn.append(time.perf_counter()))
+    moments: list[float] = []
+    layers_found: list[list[LayerData]] = []
+
+    def edit() -> None:
+        viewer.layers["after"].data = frames[len(moments) % len(frames)].copy()
+
+    def go_on(result: Any) -> None:
+        moments.append(time.perf_counter())
+        layers_found.append(result.layers[:3])
+        edit()
+
+    def follow() -> list[float]:
+        moments.clear()
+        layers_found.clear()
+        dock.panel.follow_box.setChecked(True)
+        wait_for(lambda: len(moments) > FOLLOWED)
+        dock.panel.follow_box.setChecked(False)
+        return list(np.diff(moments[1:]))
+
+    def set_by_hand() -> list[float]:
+        layers, seconds = list(viewer.layers)[2:], []
+        for results in layers_found[1:]:
+            begin, count = time.perf_counter(), len(drawn)
+            for layer, (data, _, _) in zip(layers, results, strict=True):
+                layer.data = data
+            wait_for(lambda count=count: len(drawn) > count)
+            seconds.append(time.perf_counter() - begin)
+        for layer in layers:
+            viewer.layers.remove(layer)
+        return seconds
+
+    dock.follower.found.connect(go_on)
+    followed: list[float] = []
+    alone: list[float] = []
+    for _ in range(REPEATS):
+        followed += follow()
+        alone += set_by_hand()
+    viewer.close()
+    return 1 / float(np.median(followed)), 1 / float(np.median(alone))
+
+
 def main() -> None:
     """Measure everything and print the table."""
     viewer, dock = open_dock(LARGE)
@@ -158,6 +214,7 @@ def main() -> None:
     viewer, dock = open_dock(MIDDLE)
     rate = measure_drag(viewer, dock)
     viewer.close()
+    followed = {preset: measure_following(preset) for preset in ("Classic", "Detect")}
     rows = [
         (f"ticks within 50 ms while comparing {LARGE} x {LARGE}", f"{share:.2%}", "99 %", f"longest {longest:.2f} s"),
         ("placing, over adding three layers by hand", f"{placed / added:.2f}", "1.50", f"{placed:.2f} / {added:.2f} s"),
@@ -168,11 +225,16 @@ def main() -> None:
             f"{updated:.2f} / {set_:.2f} s",
         ),
         (f"updates a second, threshold dragged at {MIDDLE} x {MIDDLE}", f"{rate:.1f}", "5", ""),
+        *(
+            (f"edits followed, {preset}, over setting data, {MIDDLE} x {MIDDLE}", f"{live / alone:.2f}", "0.75", detail)
+            for preset, (live, alone) in followed.items()
+            for detail in [f"{live:.1f} / {alone:.1f} a second"]
+        ),
     ]
-    print(f"| {'measure':<58} | {'measured':>8} | {'target':>6} | {'detail':<18} |")
-    print(f"|{'-' * 60}|{'-' * 10}|{'-' * 8}|{'-' * 20}|")
+    print(f"| {'measure':<58} | {'measured':>8} | {'target':>6} | {'detail':<22} |")
+    print(f"|{'-' * 60}|{'-' * 10}|{'-' * 8}|{'-' * 24}|")
     for measure, value, target, detail in rows:
-        print(f"| {measure:<58} | {value:>8} | {target:>6} | {detail:<18} |")
+        print(f"| {measure:<58} | {value:>8} | {target:>6} | {detail:<22} |")
 
 
 if __name__ == "__main__":

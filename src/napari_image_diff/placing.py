@@ -217,8 +217,7 @@ def _redraw(layer: Shapes, corners: NDArray[np.float64], attributes: dict[str, A
     if layer.nshapes:
         # That of most boxes: one may be marked
         style = {name: _most_frequent(getattr(layer, name)) for name in style}
-        layer.selected_data = set(range(layer.nshapes))
-        layer.remove_selected()
+        layer.remove(list(range(layer.nshapes)))
     if len(corners):
         layer.add(corners, shape_type=attributes["shape_type"], **style)
 

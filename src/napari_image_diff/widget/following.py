@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 
 from ..geometry import array_of, mask_of
 from ..layers import channels_of, explain_mismatch, layers_of
@@ -50,6 +50,7 @@ class Follower(QObject):
 
     found = Signal(object)
     stumbled = Signal()
+    _wished = Signal()
 
     def __init__(self, viewer: ViewerModel, panel: Panel, runs: Runs, parent: QObject) -> None:
         super().__init__(parent)
@@ -62,18 +63,15 @@ class Follower(QObject):
         self._frame: Frame = None
         self._late = False
         self._moving = False
-        # New layers make napari refresh the others: that is no change
-        self._handing_over = False
         self._listener = LayerListener(CONTENT, self.wish)
-        # What happens in one turn of the event loop is one change
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._begin)
+        # What happens in one turn of the event loop is one change; a timer would come after napari has drawn it
+        self._waiting = False
+        self._wished.connect(self._begin_waiting, Qt.ConnectionType.QueuedConnection)
 
     @property
     def running(self) -> bool:
         """Whether a comparison is under way, or about to be."""
-        return "follow" in self._runs or self._timer.isActive()
+        return "follow" in self._runs or self._waiting
 
     def start(self) -> None:
         """Follow from now on."""
@@ -107,12 +105,18 @@ class Follower(QObject):
 
     def wish(self, event: Any = None) -> None:
         """Compare what is on the screen, as soon as what is under way is through."""
-        if not self.active or self._handing_over:
+        if not self.active:
             return
         if "follow" in self._runs:
             self._late = True
-        else:
-            self._timer.start()
+        elif not self._waiting:
+            self._waiting = True
+            self._wished.emit()
+
+    def _begin_waiting(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            self._begin()
 
     def _begin(self) -> None:
         self._late = False
@@ -145,13 +149,8 @@ class Follower(QObject):
         self._tell("")
         if late:
             self._begin()
-        if dropped:
-            return
-        self._handing_over = True
-        try:
+        if not dropped:
             self.found.emit(result)
-        finally:
-            self._handing_over = False
 
     def _fail(self, message: str) -> None:
         del self._runs["follow"]
@@ -162,8 +161,7 @@ class Follower(QObject):
 
     def _drop(self) -> None:
         self._runs.cancel("follow")
-        self._timer.stop()
-        self._late = self._moving = False
+        self._late = self._moving = self._waiting = False
         self._tell("")
 
     def _tell(self, trouble: str) -> None:
