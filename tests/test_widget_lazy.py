@@ -165,3 +165,26 @@ def test_frames_of_a_stored_movie(frame: Any, stored: Any, make_napari_viewer: A
     assert [each.changed for each in found.frames] == [False, False, True]
     assert viewer.layers["diff map"].data[0].shape == movie.shape
     assert found.regions["frame"].unique().tolist() == [2]
+
+
+def test_edges_of_boxes_stay_thin_on_the_screen(make_napari_viewer: Any) -> None:
+    before = np.zeros((3000, 3000), np.uint8)
+    after = before.copy()
+    after[1000:1010, 1000:1010] = 200
+    viewer = make_napari_viewer()
+    layers = [viewer.add_image(image, scale=(0.1, 0.1)) for image in (before, after)]
+    add_comparison(viewer, *layers, threshold=0.5)
+    boxes = viewer.layers["bounding boxes"]
+    assert set(boxes.edge_width) == {6}
+    camera = viewer.scene.camera
+    for zoom, width in ((50, 1), (10, 2), (5, 4), (0.1, 6), (1e-9, 6), (1e9, 1)):
+        camera.zoom = zoom
+        assert set(boxes.edge_width) == {width}, zoom
+    # Another comparison keeps on
+    add_comparison(viewer, *layers, threshold=0.6)
+    camera.zoom = 10
+    assert set(boxes.edge_width) == {2}
+    # A width of the user's own stays
+    boxes.edge_width = 3
+    camera.zoom = 50
+    assert set(boxes.edge_width) == {3}

@@ -45,6 +45,9 @@ Frame: TypeAlias = "int | Literal['previous'] | None"
 
 MARK = "napari-image-diff"
 
+# Width of the boxes' edges on the screen, in its pixels
+EDGE_ON_SCREEN = 3.0
+
 # The roles of the layers that every comparison has; their names begin as these too
 ALWAYS = ("diff map", "filled mask", "bounding boxes")
 
@@ -63,7 +66,7 @@ class _Origin:
 _origins: weakref.WeakKeyDictionary[Layer, _Origin] = weakref.WeakKeyDictionary()
 
 # What draws the boxes of volumes anew; each lives as long as its layer
-_followers: weakref.WeakKeyDictionary[Layer, _ViewFollower] = weakref.WeakKeyDictionary()
+_followers: weakref.WeakKeyDictionary[Layer, tuple[object, ...]] = weakref.WeakKeyDictionary()
 
 
 def place(
@@ -95,6 +98,8 @@ def place(
         for role, layer in existing.items()
         if layer.ndim != comparison.labels.ndim or layer.multiscale != several.get(role, layer.multiscale)
     }
+    # Where their successors go
+    places = {role: viewer.layers.index(existing[role]) for role in unfit}
     for role in unfit:
         viewer.layers.remove(existing.pop(role))
     for data, attributes, kind in layer_data:
@@ -110,9 +115,15 @@ def place(
             layer = _create(data, attributes, kind)
             # Already now, because the dock hears of the new layer as it is added
             _origins[layer] = origin
-            if kind == "shapes" and comparison.settings.spatial_ndim == 3:
-                _followers[layer] = _ViewFollower(viewer, layer)
-            _add(viewer, layer, existing.get("diff map") if role not in ALWAYS else None)
+            if kind == "shapes":
+                followers: list[object] = [_WidthFollower(viewer, layer, attributes["edge_width"])]
+                if comparison.settings.spatial_ndim == 3:
+                    followers.append(_ViewFollower(viewer, layer))
+                _followers[layer] = tuple(followers)
+            below = existing.get("diff map") if role not in ALWAYS else None
+            place = len(viewer.layers) if below is None else viewer.layers.index(below) + 1
+            # Right above the map, on top, or where the last one was
+            viewer.layers.insert(min(places.get(role, place), len(viewer.layers)), layer)
     for role, layer in existing.items():
         _keep_up(layer, role, layer_data[0][1])
         # Only now, because an update counts as an edit and releases the layer
@@ -182,11 +193,6 @@ def _create(data: Any, attributes: dict[str, Any], kind: str) -> Layer:
     return layer
 
 
-def _add(viewer: ViewerModel, layer: Layer, below: Layer | None) -> None:
-    """Put a layer right above another, or on top."""
-    viewer.layers.insert(len(viewer.layers) if below is None else viewer.layers.index(below) + 1, layer)
-
-
 def _update(layer: Any, data: Any, attributes: dict[str, Any]) -> None:
     """Give a layer of ours new content; how it is displayed stays as the user may have set it."""
     if attributes.get("shape_type"):
@@ -237,12 +243,38 @@ def _draw_boxes(comparison: Comparison, role: str, ndisplay: int) -> boxes.Drawn
     return boxes.draw(boxes.pick_largest(table), tuple(comparison.resolved.get("frames", ())), ndisplay)
 
 
+class _WidthFollower:
+    """Keeps the edges of boxes thin on the screen as the view zooms in: their widths are in pixels of the image."""
+
+    def __init__(self, viewer: ViewerModel, layer: Shapes, widest: float) -> None:
+        self._layer = weakref.ref(layer)
+        self._viewer = weakref.ref(viewer)
+        self._widest = self._given = widest
+        # napari holds bound methods weakly: this one is forgotten with the layer
+        viewer.scene.camera.events.zoom.connect(self._follow)
+
+    def _follow(self, event: Any = None) -> None:
+        layer, viewer = self._layer(), self._viewer()
+        if layer is None or viewer is None or not layer.nshapes or len(set(layer.edge_width)) > 1:
+            return
+        # Other widths are the user's own
+        if layer.edge_width[0] != self._given:
+            return
+        here, there = (layer.data_to_world((*(0,) * (layer.ndim - 1), column)) for column in (0, 1))
+        pixel = float(np.linalg.norm(np.subtract(there, here))) * viewer.scene.camera.zoom
+        wanted = EDGE_ON_SCREEN / max(pixel, 1e-12)
+        # In steps of two, so that it is rarely done
+        width = float(np.clip(2.0 ** np.floor(np.log2(wanted)), 1.0, self._widest))
+        if width != self._given:
+            self._given = width
+            layer.edge_width = width
+
+
 class _ViewFollower:
     """Draws the boxes of a volume anew when the view becomes one of 2 or of 3 dimensions."""
 
     def __init__(self, viewer: ViewerModel, layer: Shapes) -> None:
         self._layer = weakref.ref(layer)
-        # napari holds bound methods weakly: this one is forgotten with the layer
         viewer.dims.events.ndisplay.connect(self._follow)
 
     def _follow(self, event: Any) -> None:
