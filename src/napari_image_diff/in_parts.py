@@ -101,7 +101,10 @@ def measure(
         pair = lazy_maps.make_pair(reader)
         parts = Parts(reader, boxes, seen, ask)
         measured.append(Measured(score, seen.histogram, None, None, limits, pair, resolved, parts))
-    if opened.masks and not any(each.histogram.any() for each in measured):
+    # Where nothing is left, it may also be that nothing is finite
+    if not any(each.histogram.any() for each in measured) and surveying.is_all_masked(
+        opened, surveyed.facts, boxes, step
+    ):
         raise ValueError(frames.NOTHING_LEFT)
     return measured, dict(zip(names, opened.leading, strict=True)), step
 
@@ -124,7 +127,7 @@ def _check(settings: Settings, evidence: Any) -> None:
 def _find_factor(grid: tuple[int, int], count: int) -> int:
     """Return how many pixels, along a side, a pixel of the overview stands for."""
     factor = 1
-    while math.prod(-(-side // factor) for side in grid) * count > OVERVIEW_PIXELS:
+    while factor < max(grid) and math.prod(-(-side // factor) for side in grid) * count > OVERVIEW_PIXELS:
         factor *= 2
     return factor
 

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import alignment, detection, frames, intensity, pairing, planes, preparation, tiles
-from .blocks import Facts, PlaneView, Reader, make_block, make_planes, to_luma
+from .blocks import Facts, PlaneView, Reader, find_valid, make_block, make_planes, to_luma
 from .preparation import NOTHING, Extent, Plane
 from .settings import Settings
 from .sources import Source, open_source
 from .tiles import Box
 
-__all__ = ["Opened", "Surveyed", "open_images", "settle", "survey"]
+__all__ = ["Opened", "Surveyed", "is_all_masked", "open_images", "settle", "survey"]
 
 Grid = tuple[int, int, NDArray[Any]]
 """Some of the pixels that are sampled: where the first of them stands among all, and their values."""
@@ -300,6 +300,21 @@ def _count_keys(
             preparation.order_keys(planes.read_only(counted)), 0, len(luma), shift, prefixes
         )
     return counts
+
+
+def is_all_masked(opened: Opened, facts: Facts, boxes: Sequence[Box], step: tiles.Step) -> bool:
+    """Return whether there are masks, and they leave no pixel of any frame."""
+    if not opened.masks:
+        return False
+    readers = [opened.pick(facts, frame) for frame in range(opened.count)]
+    # Of the parts that a tile takes, the masks alone
+    work = [tiles.Work(reader.work(box).parts[2:], (facts,)) for reader in readers for box in boxes]
+    return not any(tiles.map_parts(_leaves_any, work, tiles.uncounted(step)))
+
+
+def _leaves_any(masks: list[NDArray[Any]], facts: Facts) -> bool:
+    valid = find_valid(masks, facts)
+    return valid is None or bool(valid.any())
 
 
 def settle(
