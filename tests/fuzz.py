@@ -21,11 +21,13 @@ from multiprocessing import get_context
 from typing import Any, NamedTuple
 from unittest import mock
 
+import cv2
 import dask
 import dask.array as da
 import numpy as np
 import pandas as pd
 from chunked import Chunked, cut_axis
+from made import scene, through_lens
 from numpy.typing import NDArray
 from test_regions import BOX, checkers, comb, contours_of, noise, rings, spiral
 
@@ -134,11 +136,13 @@ def _draw_pair(
     first = len(shape) - (3 if channels else 2)
     sides = (shape[first], shape[first + 1])
     largest = {"uint16": int(rng.choice([255, 4095, 65535]))}.get(dtype.name) or LARGEST[dtype.name]
-    smooth, changed = np.add.outer(*(np.linspace(0, 0.5, side) for side in sides)), _draw_mask(rng, sides)
+    ground, other_ground = _draw_ground(rng, sides)
+    changed = _draw_mask(rng, sides)
     if channels:
-        smooth, changed = smooth[..., None], changed[..., None]
-    before = smooth + 0.2 * rng.choice([0, 0.3, 1]) * rng.random(shape)
-    after = before + rng.choice([0, 0, 0.02, 0.1]) * rng.standard_normal(shape)
+        ground, other_ground, changed = ground[..., None], other_ground[..., None], changed[..., None]
+    texture = 0.2 * rng.choice([0, 0.3, 1]) * rng.random(shape)
+    before = ground + texture
+    after = other_ground + texture + rng.choice([0, 0, 0.02, 0.1]) * rng.standard_normal(shape)
     after = np.where(changed, after + rng.choice([-0.5, 0.1, 0.5]), after)
     one, other = ((np.clip(image, 0, 1) * largest).astype(dtype) for image in (before, after))
     if rng.random() < 0.1:
@@ -152,6 +156,19 @@ def _draw_pair(
         one[..., 3] = largest
         other[..., : sides[0] // 2, : sides[1] // 3, 3] = rng.choice([0, largest])
     return one, other
+
+
+def _draw_ground(rng: np.random.Generator, sides: tuple[int, int]) -> tuple[Array, Array]:
+    """Return what two images have in common, 0 to 1: a gradient, or a scene of which the second has another part."""
+    smooth = np.add.outer(*(np.linspace(0, 0.5, side) for side in sides))
+    if min(sides) < 60 or rng.random() < 0.4:
+        return smooth, smooth
+    whole = through_lens(scene(int(rng.integers(50)), 128)) / 255
+    angle, scale = rng.choice([0, 0, 1.5]), rng.choice([1, 1, 1.02])
+    turned = cv2.warpAffine(whole, cv2.getRotationMatrix2D((64, 64), angle, scale), (128, 128))
+    (top, left), (down, across) = rng.integers(10, 20, 2), rng.integers(-9, 10, 2)
+    one, other = whole[top:, left:], turned[top + down :, left + across :]
+    return one[: sides[0], : sides[1]], other[: sides[0], : sides[1]]
 
 
 def _draw_mask(rng: np.random.Generator, sides: tuple[int, int]) -> NDArray[np.bool_]:
@@ -212,6 +229,7 @@ class Held(NamedTuple):
     regions: int
     refused: bool
     """Whether it is an error, in chunks as in memory."""
+    aligned: bool
 
 
 def hold(seed: int) -> Held:
@@ -227,13 +245,14 @@ def hold(seed: int) -> Held:
         reads = sum(len(getattr(image, "reads", ())) for image in (before, after))
         if isinstance(whole, Exception) or isinstance(found, Exception):
             assert repr(found) == repr(whole), f"{found!r} in chunks, {whole!r} in memory"
-            return Held(reads, 0, True)
+            return Held(reads, 0, True, False)
         hold_against(found, whole)
         hold_against_opencv(found, case)
         if case.again:
             hold_against(found.rethreshold(**case.again), whole.rethreshold(**case.again))
     hold_seams(rng)
-    return Held(reads, len(whole.regions), False)
+    outcomes = [frame.resolved["alignment"]["outcome"] for frame in whole.frames or (whole,)]
+    return Held(reads, len(whole.regions), False, "aligned" in outcomes)
 
 
 @contextlib.contextmanager
@@ -411,7 +430,7 @@ def _hold_some(seeds: range) -> tuple[Counter[str], str]:
         except Exception as error:
             case, _ = make_case(seed)
             return counts, f"case {seed} differs: {case}\n{type(error).__name__}: {str(error).strip()}"
-        counts.update(cases=1, dear=seed % DEAR == 0, reads=held.reads, regions=held.regions, refused=held.refused)
+        counts.update(cases=1, dear=seed % DEAR == 0, **held._asdict())
     return counts, ""
 
 
@@ -438,8 +457,8 @@ def main() -> int:
                 print(f"{counts['cases']:,} cases, {time.monotonic() - began:.0f} s", flush=True)
     print(
         f"{counts['cases']:,} cases from {asked.first} on are the same in chunks and in memory, {counts['dear']:,} of "
-        f"any settings; {counts['regions']:,} regions, {counts['reads']:,} parts read, {counts['refused']:,} refused "
-        f"alike; {time.monotonic() - began:.0f} s"
+        f"any settings; {counts['regions']:,} regions, {counts['reads']:,} parts read, {counts['aligned']:,} moved "
+        f"into place, {counts['refused']:,} refused alike; {time.monotonic() - began:.0f} s"
     )
     if asked.large:
         began = time.monotonic()

@@ -50,14 +50,17 @@ class Part(NamedTuple):
         Raises
         ------
         OSError
-            If it cannot be read: which part of what, and why.
+            If it cannot be read, or the zarr array that it was read from is gone: which part of what, and why.
         """
         try:
             part = self.source.array[self.place]
+            stores = _find_stores(self.source.array if not hasattr(part, "dask") else part)
             if hasattr(part, "compute"):
                 # The caller has threads of its own; on a cluster this runs within a task
                 part = part.compute(scheduler="synchronous")
             array = np.asarray(part)
+            for stored in stores:
+                stored.open(stored.store_path)
         except Exception as error:  # whatever storage or a task of the user's may raise
             raise OSError(f"{self.describe()} could not be read: {type(error).__name__}: {error}") from error
         return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
@@ -67,6 +70,17 @@ class Part(NamedTuple):
         *leading, rows, columns = self.place[: _axes_of_planes(self.place)]
         frame = f"frame {', '.join(map(str, leading))}, " if leading else ""
         return f"{self.source.name}, {frame}{_say_span('rows', rows)}, {_say_span('columns', columns)},"
+
+
+def _find_stores(array: Any) -> list[Any]:
+    """Return the zarr arrays that an array is made of: of one that is gone zarr would read its fill value."""
+    if not hasattr(array, "dask"):
+        return [array] if hasattr(array, "store_path") else []
+    graph = array.dask.cull(array.__dask_keys__())
+    # An array that is read from has a layer of its own
+    alone = [next(iter(layer.values())) for layer in graph.layers.values() if len(layer) == 1]
+    held = [getattr(each, "value", each) for each in alone]
+    return [each for each in held if hasattr(each, "store_path")]
 
 
 def _axes_of_planes(place: tuple[int | slice, ...]) -> int:

@@ -68,7 +68,7 @@ class Opened:
             chunks = source.chunks[first], source.chunks[first + 1]
             whole = all(len(lengths) == 1 for lengths in chunks)
             found.append((not whole, max(chunks[0]) * max(chunks[1]), chunks))
-        return tiles.cut_boxes(self.grid, max(found, key=lambda each: each[:2])[2])
+        return tiles.cut_boxes(self.grid, max(found, key=lambda each: each[:2])[2], tiles.BOX_PIXELS)
 
 
 class Surveyed(NamedTuple):
@@ -111,11 +111,6 @@ def open_images(before: Any, after: Any, settings: Settings, masks: Mapping[str,
     TypeError, ValueError
         If they cannot be compared, as `planes.read_planes` and `frames.make_stack` have it.
     """
-    if settings.size == "pad":
-        raise ValueError(
-            "size is 'pad', which needs images in memory, and before or after is one that is read in chunks; give "
-            "size='overlap', or load both with numpy.asarray"
-        )
     sources, images = [], []
     for image, name in ((before, "before"), (after, "after")):
         source = open_source(image, name)
@@ -199,6 +194,7 @@ def _gather(opened: Opened, facts: Facts, settings: Settings, boxes: Sequence[Bo
         [(math.inf, -math.inf), (math.inf, -math.inf)],
     )
     if not (measured or stride or floats or facts.transparent):
+        step(opened.count * len(boxes))
         return found
     with_scales = opened.sources[0].dtype != opened.sources[1].dtype
     for frame in range(opened.count):

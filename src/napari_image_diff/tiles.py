@@ -80,9 +80,7 @@ def cut_rows(shape: Sequence[int], *, light: bool = False) -> list[Rows]:
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def cut_boxes(
-    shape: tuple[int, int], chunks: tuple[Sequence[int], Sequence[int]], pixels: int = BOX_PIXELS
-) -> list[Box]:
+def cut_boxes(shape: tuple[int, int], chunks: tuple[Sequence[int], Sequence[int]], pixels: int) -> list[Box]:
     """Return the tiles of an image of `shape` that is read in parts, row of tiles by row, along its chunks.
 
     `chunks` are the lengths of the chunks of its rows and columns. A tile has whole chunks, so many that it is about
