@@ -1,5 +1,6 @@
 # make run    napari with a sample pair, the widget docked and the comparison done (without a display: its picture)
 # make test   everything that is checked, on a machine as it comes
+# make fuzz   20,000 random pairs in random chunks against the same in memory; CASES=100 is another number
 # make lowest the tests with the oldest dependencies that pyproject.toml allows
 # make bench  the figures of the README on speed
 # make bench-detection  those on what is found, and of docs/detection.md
@@ -10,7 +11,7 @@ BIN := .venv/bin
 # the tests open real windows: on Linux in a screen of their own, not on yours
 SCREEN := $(if $(filter Linux,$(shell uname -s)),xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24")
 
-.PHONY: run test lowest bench bench-detection clean
+.PHONY: run test fuzz lowest bench bench-detection clean
 
 run:
 	tools/bootstrap.sh
@@ -24,6 +25,11 @@ test:
 	$(BIN)/npe2 validate napari.yaml
 	$(BIN)/npe2 validate --imports napari-image-diff
 	$(SCREEN) $(BIN)/python -m pytest $(ARGS)
+
+fuzz: CASES := 20000
+fuzz:
+	tools/bootstrap.sh --headless
+	$(BIN)/python tests/fuzz.py --cases $(CASES) --large $(ARGS)
 
 lowest:
 	tools/bootstrap.sh --headless

@@ -17,7 +17,7 @@ from .preparation import Pair, Plane, write_luma
 from .sources import Part, Source
 from .tiles import Box, Work
 
-__all__ = ["Facts", "PlaneView", "Reader", "cut_out", "make_block", "make_planes"]
+__all__ = ["Facts", "PlaneView", "Reader", "cut_out", "find_valid", "make_block", "make_planes"]
 
 # Pixels around a place that resampling takes.
 TAPS = 4
@@ -153,11 +153,16 @@ def make_planes(arrays: list[NDArray[Any]], facts: Facts) -> tuple[list[Plane], 
         planes.append(Plane(array[..., 0] if channels == "gray" and array.ndim == 3 else array, channels))
     if facts.transparent:
         planes = _forget_transparent(planes)
+    return planes, find_valid(arrays[2:], facts)
+
+
+def find_valid(masks: list[NDArray[Any]], facts: Facts) -> NDArray[np.bool_] | None:
+    """Return which pixels of an area count by its masks (None: all)."""
     valid = None
-    for name, mask in zip(facts.masks, arrays[2:], strict=True):
+    for name, mask in zip(facts.masks, masks, strict=True):
         part = mask != 0 if name == "inside" else mask == 0
         valid = part if valid is None else valid & part
-    return planes, valid
+    return valid
 
 
 def make_block(arrays: list[NDArray[Any]], facts: Facts, box: Box) -> Pair:

@@ -200,13 +200,13 @@ def read_valid(
         valid = part if valid is None else valid & part
     if valid is None:
         return None
-    if not valid.any():
-        raise ValueError(NOTHING_LEFT)
     masks = tuple(np.ones(plane.data.shape[:2], np.bool_) for plane in stack.planes)
     for frame, part in enumerate(valid.reshape(-1, *stack.sides[0])):
         for band in stack.pick(masks, frame):
             common = part[: band.shape[0], : band.shape[1]]
             band[: common.shape[0], : common.shape[1]] = common
+    if not masks[0].any():
+        raise ValueError(NOTHING_LEFT)
     return masks[0], masks[1]
 
 

@@ -68,7 +68,8 @@ def measure(
     names = frames.name_axes(opened.leading, axes)
     boxes = opened.cut()
     again = settings.threshold == "otsu" or (settings.threshold == "auto" and settings.shared_threshold)
-    step = tiles.stepper(progress, opened.count * len(boxes) * (4 if again else 3))
+    # A survey, a look, another for which the threshold is known, and the table; what is left out counts as done
+    step = tiles.stepper(progress, opened.count * len(boxes) * 4)
     surveyed = surveying.survey(opened, settings, boxes, step)
     whole: dict[str, Any] = {
         "data_range": surveyed.facts.data_range,
@@ -101,7 +102,10 @@ def measure(
         pair = lazy_maps.make_pair(reader)
         parts = Parts(reader, boxes, seen, ask)
         measured.append(Measured(score, seen.histogram, None, None, limits, pair, resolved, parts))
-    if opened.masks and not any(each.histogram.any() for each in measured):
+    # Where nothing is left, it may also be that nothing is finite
+    if not any(each.histogram.any() for each in measured) and surveying.is_all_masked(
+        opened, surveyed.facts, boxes, step
+    ):
         raise ValueError(frames.NOTHING_LEFT)
     return measured, dict(zip(names, opened.leading, strict=True)), step
 
@@ -124,14 +128,14 @@ def _check(settings: Settings, evidence: Any) -> None:
 def _find_factor(grid: tuple[int, int], count: int) -> int:
     """Return how many pixels, along a side, a pixel of the overview stands for."""
     factor = 1
-    while math.prod(-(-side // factor) for side in grid) * count > OVERVIEW_PIXELS:
+    while factor < max(grid) and math.prod(-(-side // factor) for side in grid) * count > OVERVIEW_PIXELS:
         factor *= 2
     return factor
 
 
 def count_cut_steps(measured: Sequence[Measured], settings: Settings) -> int:
     """Return how often `cut` calls its step."""
-    # Whether a frame has to be looked at again is known only when its threshold is
+    # Another look and the table
     return sum(2 * len(each.parts.boxes) for each in measured)
 
 
@@ -228,7 +232,7 @@ def _cut(
     elif wanted.cut != ask.cut or wanted.limits is not ask.limits:
         seen = streaming.look(reader, boxes, wanted, step)
     else:
-        step(0)
+        step(len(boxes))
     width = reader.facts.grid[1]
     if auto:
         kept = streaming.cut_evidence(seen, width, settings.min_area)

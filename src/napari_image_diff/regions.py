@@ -341,7 +341,7 @@ def make_table_of(found: Regions, sums: Mapping[str, Sums], units: Mapping[str, 
         zero, unit = units[name]
         columns[f"{name}_mean"] = total / np.maximum(found.area, 1) * unit + zero
         if name in ("difference", "evidence"):
-            columns[f"{name}_max"] = largest
+            columns[f"{name}_max"] = np.where(largest > -np.inf, largest, np.nan)
     return pd.DataFrame(columns)
 
 
@@ -442,10 +442,12 @@ def _measure_runs(offsets, starts, stops, run_labels, values, zero, unit, sums, 
                 continue
             line = values[row, starts[run] : stops[run]]
             total = 0.0
-            greatest = line[0]
+            greatest = -np.inf
             for j in range(line.size):
                 total += np.floor((float(line[j]) - zero) * scale + 0.5)
-                greatest = max(greatest, line[j])
+                # Not by max, of which NaN depends on the order
+                if line[j] > greatest:
+                    greatest = line[j]
             sums[run] = total
             largest[run] = greatest
 

@@ -6,6 +6,7 @@ before such an array arrives.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import OrderedDict
@@ -21,6 +22,9 @@ __all__ = ["Kept", "Part", "Source", "as_dask", "is_lazy", "open_source", "tidy"
 # Chunks that are kept during a sweep have so many bytes in all; of larger ones than such a share of it none is kept.
 KEPT_BYTES = 2**28
 FEWEST_KEPT = 32
+
+# Chunks of fewer pixels along a side are read several at a time: each reading takes some milliseconds.
+UNIT = 1024
 
 
 class Source(NamedTuple):
@@ -58,23 +62,36 @@ class Part(NamedTuple):
         Raises
         ------
         OSError
-            If it cannot be read: which part of what, and why.
+            If it cannot be read, or the zarr array that it was read from is gone: which part of what, and why.
         """
-        if kept is not None and self._has_room(kept):
-            return self._gather(kept)
         try:
-            part = self.source.array[self.place]
-            if hasattr(part, "compute"):
-                # The caller has threads of its own; on a cluster this runs within a task
-                part = part.compute(scheduler="synchronous")
-            return tidy(part)
+            if kept is not None and self._has_room(kept):
+                return self._gather(kept)
+            return self.fetch()
         except Exception as error:  # whatever storage or a task of the user's may raise
             raise OSError(f"{self.describe()} could not be read: {type(error).__name__}: {error}") from error
 
+    def fetch(self) -> NDArray[Any]:
+        """Do what `read` does, with whatever error comes of it."""
+        part = self.source.array[self.place]
+        stores = _find_stores(self.source.array if not hasattr(part, "dask") else part)
+        if hasattr(part, "compute"):
+            # The caller has threads of its own; on a cluster this runs within a task
+            part = part.compute(scheduler="synchronous")
+        array = tidy(part)
+        for stored in stores:
+            stored.open(stored.store_path)
+        return array
+
     def _has_room(self, kept: Kept) -> bool:
         """Return whether the source has chunks, and they are small enough to be kept."""
-        largest = math.prod(max(lengths, default=0) for lengths in self.source.chunks)
+        largest = math.prod(max(lengths, default=0) for lengths in self._list_units())
         return is_lazy(self.source.array) and largest * self.source.dtype.itemsize <= kept.room / FEWEST_KEPT
+
+    def _list_units(self) -> list[tuple[int, ...]]:
+        """Return the lengths of what is read at once: chunks, small ones together but for those of leading axes."""
+        leading = self._count_numbers()
+        return [chunks if axis < leading else _put_together(chunks) for axis, chunks in enumerate(self.source.chunks)]
 
     def _gather(self, kept: Kept) -> NDArray[Any]:
         """Return the part put together from whole chunks."""
@@ -82,7 +99,7 @@ class Part(NamedTuple):
         spans = [place if isinstance(place, slice) else slice(place, place + 1) for place in self.place]
         spans += [slice(0, length) for length in shape[len(spans) :]]
         whole = np.empty([span.stop - span.start for span in spans], self.source.dtype)
-        along = [_find_chunks(chunks, span) for chunks, span in zip(self.source.chunks, spans, strict=True)]
+        along = [_find_chunks(units, span) for units, span in zip(self._list_units(), spans, strict=True)]
         for chunk in itertools.product(*along):
             starts = [max(span.start, start) for span, (start, _) in zip(spans, chunk, strict=True)]
             stops = [min(span.stop, stop) for span, (_, stop) in zip(spans, chunk, strict=True)]
@@ -99,6 +116,17 @@ class Part(NamedTuple):
         *leading, rows, columns = self.place[: _axes_of_planes(self.place)]
         frame = f"frame {', '.join(map(str, leading))}, " if leading else ""
         return f"{self.source.name}, {frame}{_say_span('rows', rows)}, {_say_span('columns', columns)},"
+
+
+def _find_stores(array: Any) -> list[Any]:
+    """Return the zarr arrays that an array is made of: of one that is gone zarr would read its fill value."""
+    if not hasattr(array, "dask"):
+        return [array] if hasattr(array, "store_path") else []
+    graph = array.dask.cull(array.__dask_keys__())
+    # An array that is read from has a layer of its own
+    alone = [next(iter(layer.values())) for layer in graph.layers.values() if len(layer) == 1]
+    held = [getattr(each, "value", each) for each in alone]
+    return [each for each in held if hasattr(each, "store_path")]
 
 
 def _axes_of_planes(place: tuple[int | slice, ...]) -> int:
@@ -134,7 +162,7 @@ class Kept:
                     break
             waited_for.wait()
         try:
-            array = chunk.read()
+            array = chunk.fetch()
             self._keep(key, array)
         finally:
             with self._lock:
@@ -147,6 +175,17 @@ class Kept:
             self._bytes += array.nbytes
             while self._bytes > self.room:
                 self._bytes -= self._arrays.popitem(last=False)[1].nbytes
+
+
+@functools.lru_cache(maxsize=64)
+def _put_together(chunks: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the lengths of neighbouring chunks together, so that each is `UNIT` at least, but for the last."""
+    found = [0]
+    for length in chunks:
+        if found[-1] >= UNIT:
+            found.append(0)
+        found[-1] += length
+    return tuple(found)
 
 
 def _find_chunks(chunks: tuple[int, ...], span: slice) -> list[tuple[int, int]]:

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import alignment, detection, frames, intensity, pairing, planes, preparation, tiles
-from .blocks import Facts, PlaneView, Reader, make_block, make_planes, to_luma
+from .blocks import Facts, PlaneView, Reader, find_valid, make_block, make_planes, to_luma
 from .preparation import NOTHING, Extent, Plane
 from .settings import Settings
 from .sources import Source, open_source
 from .tiles import Box
 
-__all__ = ["Opened", "Surveyed", "open_images", "settle", "survey"]
+__all__ = ["Opened", "Surveyed", "is_all_masked", "open_images", "settle", "survey"]
 
 Grid = tuple[int, int, NDArray[Any]]
 """Some of the pixels that are sampled: where the first of them stands among all, and their values."""
@@ -68,7 +68,7 @@ class Opened:
             chunks = source.chunks[first], source.chunks[first + 1]
             whole = all(len(lengths) == 1 for lengths in chunks)
             found.append((not whole, max(chunks[0]) * max(chunks[1]), chunks))
-        return tiles.cut_boxes(self.grid, max(found, key=lambda each: each[:2])[2])
+        return tiles.cut_boxes(self.grid, max(found, key=lambda each: each[:2])[2], tiles.BOX_PIXELS)
 
 
 class Surveyed(NamedTuple):
@@ -111,11 +111,6 @@ def open_images(before: Any, after: Any, settings: Settings, masks: Mapping[str,
     TypeError, ValueError
         If they cannot be compared, as `planes.read_planes` and `frames.make_stack` have it.
     """
-    if settings.size == "pad":
-        raise ValueError(
-            "size is 'pad', which needs images in memory, and before or after is one that is read in chunks; give "
-            "size='overlap', or load both with numpy.asarray"
-        )
     sources, images = [], []
     for image, name in ((before, "before"), (after, "after")):
         source = open_source(image, name)
@@ -199,6 +194,7 @@ def _gather(opened: Opened, facts: Facts, settings: Settings, boxes: Sequence[Bo
         [(math.inf, -math.inf), (math.inf, -math.inf)],
     )
     if not (measured or stride or floats or facts.transparent):
+        step(opened.count * len(boxes))
         return found
     with_scales = opened.sources[0].dtype != opened.sources[1].dtype
     for frame in range(opened.count):
@@ -301,6 +297,21 @@ def _count_keys(
             preparation.order_keys(planes.read_only(counted)), 0, len(luma), shift, prefixes
         )
     return counts
+
+
+def is_all_masked(opened: Opened, facts: Facts, boxes: Sequence[Box], step: tiles.Step) -> bool:
+    """Return whether there are masks, and they leave no pixel of any frame."""
+    if not opened.masks:
+        return False
+    readers = [opened.pick(facts, frame) for frame in range(opened.count)]
+    # Of the parts that a tile takes, the masks alone
+    work = [tiles.Work(reader.work(box).parts[2:], (facts,)) for reader in readers for box in boxes]
+    return not any(tiles.map_parts(_leaves_any, work, tiles.uncounted(step)))
+
+
+def _leaves_any(masks: list[NDArray[Any]], facts: Facts) -> bool:
+    valid = find_valid(masks, facts)
+    return valid is None or bool(valid.any())
 
 
 def settle(

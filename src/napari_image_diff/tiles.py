@@ -94,13 +94,12 @@ def cut_rows(shape: Sequence[int], *, light: bool = False) -> list[Rows]:
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def cut_boxes(shape: tuple[int, int], chunks: tuple[Sequence[int], Sequence[int]], pixels: int = 0) -> list[Box]:
+def cut_boxes(shape: tuple[int, int], chunks: tuple[Sequence[int], Sequence[int]], pixels: int) -> list[Box]:
     """Return the tiles of an image of `shape` that is read in parts, row of tiles by row, along its chunks.
 
     `chunks` are the lengths of the chunks of its rows and columns. A tile has whole chunks, so many that it is about
-    square and has up to so many `pixels` (0: `BOX_PIXELS`); of chunks that are larger, one.
+    square and has up to so many `pixels`; of chunks that are larger, one.
     """
-    pixels = pixels or BOX_PIXELS
     side = int(pixels**0.5)
     columns = _gather(chunks[1], shape[1], side)
     widest = max(right - left for left, right in columns)
