@@ -51,5 +51,5 @@ bench-detection:
 	$(BIN)/python benchmarks/detection.py $(ARGS)
 
 clean:
-	rm -rf .venv .venv-lowest build dist screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-validate build dist screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

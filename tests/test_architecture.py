@@ -29,6 +29,7 @@ FLOORS = [
         "resampling",
         "pyramids",
         "sources",
+        "ome_zarr",
     },
     {"tiles", "evidence"},
     {"planes", "detection"},
@@ -37,7 +38,7 @@ FLOORS = [
     {"surveying", "lazy_maps"},
     {"in_memory", "in_parts"},
     {"comparison"},
-    {"boxes", "geometry", "report", "samples"},
+    {"boxes", "geometry", "report", "samples", "zarr_files"},
     {"placing"},
     {"layers"},
     {"cli", "widget"},
@@ -45,7 +46,7 @@ FLOORS = [
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 SCREEN = {"qtpy", "superqt", "magicgui", "napari", *QT}
-HEAVY = {*SCREEN, "vispy", "cv2", "numba", "pandas", "dask", "skimage", "scipy"}
+HEAVY = {*SCREEN, "vispy", "cv2", "numba", "pandas", "dask", "zarr", "skimage", "scipy"}
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
@@ -115,5 +116,6 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_public_names_are_there_and_no_module_hides_one() -> None:
     names = set(napari_image_diff.__all__)
     assert {"Comparison", "Settings", "add_comparison", "compare", "find_regions", "layers_of", "ssim_map"} <= names
+    assert {"is_complete", "write_zarr"} <= names
     assert all(getattr(napari_image_diff, name) for name in names)
     assert not names & FLOOR_OF.keys()

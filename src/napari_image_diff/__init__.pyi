@@ -5,3 +5,5 @@ from .layers import layers_of as layers_of
 from .settings import Settings as Settings
 from .sweeps import find_regions as find_regions
 from .sweeps import ssim_map as ssim_map
+from .zarr_files import is_complete as is_complete
+from .zarr_files import write_zarr as write_zarr

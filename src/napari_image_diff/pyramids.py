@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 __all__ = ["merge", "pool"]
 
+Number = TypeVar("Number", np.float32, np.int32)
+
 _compile = njit(nogil=True, error_model="numpy", cache=True)
 
 
-def pool(part: NDArray[np.float32], row: int, column: int, factor: int) -> NDArray[np.float32]:
-    """Return the greatest value in each cell of `factor` by `factor` pixels of a part of a map.
+def pool(part: NDArray[Number], row: int, column: int, factor: int) -> NDArray[Number]:
+    """Return the greatest value in each cell of `factor` by `factor` pixels of a part of a map, or of labels.
 
     Parameters
     ----------
-    part : (H, W) float32
+    part : (H, W) float32, or int32 from 0 on
         NaN is not valid; a cell without a valid pixel is NaN.
     row, column : int
         Where the part's first pixel lies in its cell.
@@ -24,8 +28,10 @@ def pool(part: NDArray[np.float32], row: int, column: int, factor: int) -> NDArr
         Pixels along the side of a cell.
     """
     if factor == 1:
-        return np.array(part, np.float32)
-    cells = np.full((-(-(row + part.shape[0]) // factor), -(-(column + part.shape[1]) // factor)), np.nan, np.float32)
+        return part.copy()
+    shape = -(-(row + part.shape[0]) // factor), -(-(column + part.shape[1]) // factor)
+    lowest: Any = np.nan if part.dtype.kind == "f" else 0
+    cells = np.full(shape, lowest, part.dtype)
     _pool(part, row, column, factor, cells)
     return cells
 
