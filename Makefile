@@ -24,7 +24,7 @@ test:
 	$(BIN)/mypy
 	$(BIN)/npe2 validate napari.yaml
 	$(BIN)/npe2 validate --imports napari-image-diff
-	$(SCREEN) $(BIN)/python -m pytest $(ARGS)
+	$(SCREEN) $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 fuzz: CASES := 20000
 fuzz:

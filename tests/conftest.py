@@ -12,6 +12,16 @@ import pytest
 
 Images = tuple[np.ndarray, np.ndarray]
 
+# Who asks for one of these opens a window
+WINDOWS = {"qtbot", "make_napari_viewer", "make_napari_viewer_proxy"}
+
+
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """Let tests that run side by side open their windows one after the other, and keep the rest of a file together."""
+    for item in items:
+        group = "windows" if WINDOWS & set(item.fixturenames) else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
 
 @pytest.fixture
 def images() -> Images:

@@ -41,6 +41,7 @@ from napari_image_diff import (
     intensity,
     lazy_maps,
     regions,
+    sources,
     streaming,
     tiles,
 )
@@ -53,6 +54,8 @@ DEAR = 20
 # What a tile is, a band of one, a chunk of a map, the overview and so on: none of it may show.
 SIZES: list[tuple[Any, str, tuple[int, ...]]] = [
     (tiles, "BOX_PIXELS", (1, 1, 1, 400, 2**22)),
+    (sources, "UNIT", (1, 1, 20, 1024)),
+    (sources, "KEPT_BYTES", (0, 2000, 2**28)),
     (tiles, "TILE_PIXELS", (100, 2**20)),
     (streaming, "BAND_PIXELS", (1, 200, 2**22)),
     (lazy_maps, "CHUNK_PIXELS", (150, 500, 2**20)),

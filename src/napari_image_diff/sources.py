@@ -6,7 +6,6 @@ before such an array arrives.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections import OrderedDict
@@ -177,7 +176,6 @@ class Kept:
                 self._bytes -= self._arrays.popitem(last=False)[1].nbytes
 
 
-@functools.lru_cache(maxsize=64)
 def _put_together(chunks: tuple[int, ...]) -> tuple[int, ...]:
     """Return the lengths of neighbouring chunks together, so that each is `UNIT` at least, but for the last."""
     found = [0]
