@@ -164,7 +164,16 @@ def _make_arrays(
 ) -> tuple[list[Cut], Pyramid]:
     """Return the frames with their maps, and the maps of all frames in all sizes."""
     seen = [each.measured.parts.seen for each in every]
-    made = [lazy_maps.Frame(each.measured.parts.reader, each.measured.parts.ask) for each in every]
+    made = [
+        lazy_maps.Frame(
+            each.measured.parts.reader,
+            each.measured.parts.ask,
+            of_it.difference,
+            of_it.evidence,
+            not each.measured.resolved["pixels_not_valid"],
+        )
+        for each, of_it in zip(every, seen, strict=True)
+    ]
     reader, coarsest = made[0].reader, made[0].ask.factor
     cells = seen[0].difference.shape
     auto = every[0].notes["threshold_rule"] == "auto"

@@ -31,6 +31,11 @@ class Frame(NamedTuple):
     reader: Reader
     ask: Ask
     """Without limits there is no evidence: it is 0 everywhere."""
+    difference: NDArray[np.float32]
+    """The overview, with cells as `ask` has them."""
+    evidence: NDArray[np.float32]
+    complete: bool
+    """Whether all pixels are valid."""
 
 
 class _Chunks:
@@ -109,9 +114,15 @@ def make_map(frames: Sequence[Frame], leading: tuple[int, ...], of_evidence: boo
 
 def _make_cells(frame: Frame, cells: Box, of_evidence: bool, factor: int) -> NDArray[np.float32]:
     """Return some cells of a map."""
-    reader, ask = frame
+    reader, ask = frame[:2]
     grid = reader.facts.grid
     found = np.full((cells[2] - cells[0], cells[3] - cells[1]), np.nan, np.float32)
+    overview, step = frame.evidence if of_evidence else frame.difference, ask.factor // factor
+    rows, columns = (slice(cells[axis] // step, -(-cells[axis + 2] // step)) for axis in range(2))
+    if frame.complete and not overview[rows, columns].any():
+        # The greatest is 0
+        found[:] = 0
+        return found
     side = max(1, int(CHUNK_PIXELS**0.5) // factor)
     for row, column in itertools.product(range(cells[0], cells[2], side), range(cells[1], cells[3], side)):
         bottom, right = min(row + side, cells[2]), min(column + side, cells[3])
