@@ -46,7 +46,7 @@ def run(images: tuple[Any, Any]) -> None:
     compare(*small)
     print(f"threads of this process  {measure(images):6.1f} Mpx/s")
     for count in (1, 2):
-        options = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
+        options = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
         with LocalCluster(**options) as cluster, Client(cluster) as client:
             compare(*small)
             speed = measure(images)

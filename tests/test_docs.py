@@ -31,7 +31,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 NOT_TOLD = {
     "evidence": {"DISCS", "TILE", "SAMPLE"},
     "noise": {"OCTAVE", "BINS", "FIRST_BIN", "VALUES"},
-    "displacement": {"NEAR", "AROUND"},
+    "displacement": {"NEAR", "AROUND", "AROUND_REGION"},
     "detection": {"SMALLEST_RANGE"},
 }
 ROOMS = ("noise", "evidence", "detection", "displacement")

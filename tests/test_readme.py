@@ -99,7 +99,7 @@ shell = viewer.window._qt_viewer.console.shell
 for line in sys.stdin.read().splitlines():
     result = shell.run_cell(line)
     result.raise_error()
-json.dump({"layers": [layer.name for layer in viewer.layers], "rows": len(result.result)}, sys.stderr)
+print(json.dumps({"layers": [layer.name for layer in viewer.layers], "rows": len(result.result)}), file=sys.stderr)
 viewer.close()
 """
 
@@ -110,7 +110,8 @@ def test_the_lines_for_the_console_run_in_the_console(beside_images: Path) -> No
     command = [sys.executable, "-W", "ignore", "-c", IN_CONSOLE]
     done = subprocess.run(command, input=lines, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stderr.splitlines()[-1])
+    # What IPython has to say of its own may come after it
+    found = json.loads(next(line for line in done.stderr.splitlines() if line.startswith("{")))
     assert found["layers"] == ["before", "after", "diff map", "filled mask", "bounding boxes"]
     assert found["rows"] == 5
 

@@ -31,7 +31,9 @@ class Light(NamedTuple):
     """In units of the data."""
 
 
-def fit_light(before: NDArray[Any], after: NDArray[Any], data_range: float, step: int = 0) -> Light:
+def fit_light(
+    before: NDArray[Any], after: NDArray[Any], data_range: float, step: int = 0, clipped: bool | None = None
+) -> Light:
     """Return gain and offset of `after` against `before`.
 
     Parameters
@@ -42,6 +44,8 @@ def fit_light(before: NDArray[Any], after: NDArray[Any], data_range: float, step
         Span of the intensities.
     step : int
         Of how many pixels, down and across, one is looked at; 0: as `find_step` says.
+    clipped : bool, optional
+        Whether both images may be clipped, where the arrays are samples of them.
 
     Returns
     -------
@@ -55,7 +59,9 @@ def fit_light(before: NDArray[Any], after: NDArray[Any], data_range: float, step
     until they are the same; it begins at the fit that takes the percentiles 5 and 95 of one image to those of the
     other.
     """
-    x, y = _sample(before, after, data_range, step or find_step(before.shape))
+    if clipped is None:
+        clipped = all(is_clipped_at_ends(plane, data_range) for plane in (before, after))
+    x, y = _sample(before, after, data_range, step or find_step(before.shape), clipped)
     if not x.size:
         return Light(1.0, 0.0)
     low, high = np.percentile(x, (5, 95))
@@ -81,12 +87,12 @@ def find_step(shape: tuple[int, ...]) -> int:
 
 
 def _sample(
-    before: NDArray[Any], after: NDArray[Any], data_range: float, step: int
+    before: NDArray[Any], after: NDArray[Any], data_range: float, step: int, clipped: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the pixels of both images on a grid that count."""
     found = [plane[::step, ::step].astype(np.float64).ravel() for plane in (before, after)]
     counts = np.isfinite(found[0]) & np.isfinite(found[1])
-    if all(is_clipped_at_ends(plane, data_range) for plane in (before, after)):
+    if clipped:
         for values in found:
             counts &= (values > 0) & (values < data_range)
     if not counts.any():  # a black image may still have become gray

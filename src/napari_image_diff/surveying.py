@@ -340,29 +340,28 @@ def _fit_light(reader: Reader, boxes: Sequence[Box], step: tiles.Step) -> tuple[
     facts = reader.facts
     every = intensity.find_step(facts.grid)
     samples = [_room(*facts.grid, (every, every), facts.plane_dtype) for _ in range(2)]
-    ends = np.array([[np.inf, -np.inf], [np.inf, -np.inf]])
+    ends = np.tile([np.inf, -np.inf], (3, 1))
 
     def take(found: tuple[Grid, Grid, NDArray[np.float64]]) -> None:
         for target, grid in zip(samples, found[:2], strict=True):
             _put(target, grid)
         ends[:, 0], ends[:, 1] = np.fmin(ends[:, 0], found[2][:, 0]), np.fmax(ends[:, 1], found[2][:, 1])
 
-    tiles.map_parts(
-        _sample_light, [reader.work(box, every) for box in tiles.in_strips(boxes)], tiles.uncounted(step), take
-    )
-    light = intensity.fit_light(samples[0], samples[1], facts.data_range, step=1)
-    luma, colour = (bool(low >= 0 and high <= facts.data_range) for low, high in ends)
-    return light, (luma, colour)
+    work = [reader.work(box, every) for box in tiles.in_strips(boxes)]
+    tiles.map_parts(_sample_light, work, tiles.uncounted(step), take)
+    before, after, colour = (bool(low >= 0 and high <= facts.data_range) for low, high in ends)
+    light = intensity.fit_light(samples[0], samples[1], facts.data_range, step=1, clipped=before and after)
+    return light, (after, colour)
 
 
 def _sample_light(
     arrays: list[NDArray[Any]], facts: Facts, box: Box, every: int
 ) -> tuple[Grid, Grid, NDArray[np.float64]]:
-    """Return what `intensity.fit_light` looks at in a tile, and the ends of the finite values of after."""
+    """Return what `intensity.fit_light` looks at in a tile, and the ends of before, of after and of its colours."""
     pair = make_block(arrays, facts, box)
     one, other = (_pick(plane, box[0], box[1], (every, every)) for plane in (pair.before, pair.after))
-    ends = np.array([[np.inf, -np.inf], [np.inf, -np.inf]])
-    for number, image in enumerate([pair.after, *(colours[..., :3] for colours in pair.colours[1:])]):
+    ends = np.tile([np.inf, -np.inf], (3, 1))
+    for number, image in enumerate([pair.before, pair.after, *(colours[..., :3] for colours in pair.colours[1:])]):
         finite = image[np.isfinite(image)]
         if finite.size:
             ends[number] = finite.min(), finite.max()
