@@ -196,10 +196,14 @@ def test_nothing_is_read_more_often_or_further_than_it_must(monkeypatch: pytest.
     # Labels are not made from the images
     found.labels.compute()
     assert not one.reads
+    # Nor is the difference where the overview says that there is none
     found.difference[0:10, 0:10].compute()
+    assert not one.reads
+    found.difference[70:80, 80:90].compute()
     assert len(one.reads) == len(other.reads) == 1
     rows, columns = one.reads[0]
-    assert (rows.stop, columns.stop) == (60 + rim, 50 + rim)
+    assert (rows.start, columns.start) == ((60 - rim) // 8 * 8, (50 - rim) // 8 * 8)
+    assert (rows.stop, columns.stop) == (120 + rim, 100 + rim)
 
 
 def test_columns_beyond_sixteen_bits() -> None:
