@@ -4,6 +4,7 @@
 # make lowest the tests with the oldest dependencies that pyproject.toml allows
 # make bench  the figures of the README on speed
 # make bench-detection  those on what is found, and of docs/detection.md
+# make bench-large  those of docs/large-images.md: 0.1, 1 and 10 gigapixels, and a cluster of two workers
 # make clean  remove what the others made
 
 SHELL := bash
@@ -11,7 +12,7 @@ BIN := .venv/bin
 # the tests open real windows: on Linux in a screen of their own, not on yours
 SCREEN := $(if $(filter Linux,$(shell uname -s)),xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24")
 
-.PHONY: run test fuzz lowest bench bench-detection clean
+.PHONY: run test fuzz lowest bench bench-detection bench-large clean
 
 run:
 	tools/bootstrap.sh
@@ -49,6 +50,11 @@ bench-detection:
 	tools/bootstrap.sh --headless
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python benchmarks/detection.py $(ARGS)
+
+bench-large:
+	tools/bootstrap.sh --headless
+	$(BIN)/python benchmarks/gigapixel.py $(ARGS)
+	$(BIN)/python benchmarks/cluster.py
 
 clean:
 	rm -rf .venv .venv-lowest .venv-validate build dist screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis

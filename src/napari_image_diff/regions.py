@@ -149,7 +149,7 @@ def join_columns(tiles: list[Runs], lefts: Sequence[int]) -> tuple[Runs, NDArray
     """
     bases = np.cumsum([0] + [tile.starts.size for tile in tiles])
     *found, places = _join_columns(
-        np.stack([tile.offsets for tile in tiles]),
+        np.stack([tile.offsets for tile in tiles]).astype(np.int64),
         np.concatenate([tile.starts + np.int32(left) for tile, left in zip(tiles, lefts, strict=True)]),
         np.concatenate([tile.stops + np.int32(left) for tile, left in zip(tiles, lefts, strict=True)]),
         np.concatenate([tile.open for tile in tiles]),

@@ -19,8 +19,8 @@ __all__ = ["Kept", "Part", "Source", "as_dask", "is_lazy", "open_source", "tidy"
 
 
 # Chunks that are kept during a sweep have so many bytes in all; of larger ones than such a share of it none is kept.
-KEPT_BYTES = 2**28
-FEWEST_KEPT = 32
+KEPT_BYTES = 3 * 2**26
+FEWEST_KEPT = 8
 
 # Chunks of fewer pixels along a side are read several at a time: each reading takes some milliseconds.
 UNIT = 1024

@@ -118,7 +118,9 @@ def look(reader: Reader, boxes: Sequence[Box], ask: Ask, step: tiles.Step) -> Se
         for target, grid in zip(samples, seen.grids, strict=True):
             row, column = -(-tile[0] // down), -(-tile[1] // across)
             target[row : row + grid.shape[0], column : column + grid.shape[1]] = grid
-        parts[tile] = seen._replace(difference=whole[0][:0], evidence=whole[0][:0], grids=samples)
+        # Of many tiles even the offsets of their runs are much
+        runs = seen.runs._replace(offsets=seen.runs.offsets.astype(np.int32))
+        parts[tile] = seen._replace(runs=runs, difference=whole[0][:0], evidence=whole[0][:0], grids=samples)
 
     tiles.map_parts(_look_at, work, step, take)
     runs, weights = _join([(tile, parts[tile]) for tile in boxes])

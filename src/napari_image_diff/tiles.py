@@ -73,7 +73,7 @@ LIGHT_TILE_PIXELS = 2**22
 # A box that is read has about as many pixels, and a rim of some 30. Chunks that the rim touches are read for the next
 # box, too: boxes are worked on in strips so many boxes wide, so that few chunks have to be kept.
 BOX_PIXELS = 2**22
-STRIP = 8
+STRIP = 6
 
 # Tasks that a cluster is given for each of its threads, so that none waits, and for how many seconds one is waited for
 # before it is asked whether to go on.
