@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from . import intensity, resampling
 from .planes import make_colours, read_only, usable_as_it_is, with_nan
 from .preparation import Pair, Plane, write_luma
-from .sources import Part, Source
-from .tiles import Box, Work
+from .sources import Kept, Part, Source
+from .tiles import Box, Work, breathe
 
 __all__ = ["Facts", "PlaneView", "Reader", "cut_out", "find_valid", "make_block", "make_planes"]
 
@@ -99,10 +99,10 @@ class Reader(NamedTuple):
         ]
         return Work(tuple(parts), (self.facts, box, *given))
 
-    def read(self, box: Box) -> Pair:
-        """Return a box of the pair."""
+    def read(self, box: Box, kept: Kept | None = None) -> Pair:
+        """Return a box of the pair, with the help of chunks that are `kept`."""
         parts, given = self.work(box)
-        return make_block([part.read() for part in parts], *given)
+        return make_block([part.read(kept) for part in parts], *given)
 
 
 class PlaneView:
@@ -113,6 +113,7 @@ class PlaneView:
         self._after = after
         self._preview = preview
         self._kept: dict[Box, NDArray[Any]] = {}
+        self._chunks = Kept()
         self.shape = reader.facts.grid
         self.dtype = np.result_type(reader.facts.dtype, np.float32) if reader.facts.masks else reader.facts.dtype
 
@@ -124,7 +125,8 @@ class PlaneView:
         )
         box = (top, left, bottom, right)
         if box not in self._kept:
-            pair = self._reader.read(box)
+            breathe()
+            pair = self._reader.read(box, self._chunks)
             plane = pair.after if self._after else pair.before
             if plane.size > LARGEST_WINDOW:
                 return plane

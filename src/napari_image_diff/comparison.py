@@ -283,7 +283,8 @@ def compare(
     before, after : (..., H, W) or (..., H, W, 3 or 4) array-like of real numbers
         Images of any layout and container (numpy, dask, zarr, xarray, memory-mapped); never written to. Leading axes
         (time, depth) are frames: each frame of one is compared with the same of the other, or, where one has none, with
-        that. They share one data range. With ``spatial_ndim=3`` they are volumes, (..., planes, H, W).
+        that. They share one data range. With ``spatial_ndim=3`` they are volumes, (..., planes, H, W). Arrays in
+        chunks (anything with ``chunks``: dask, zarr, h5py) are never loaded whole.
     settings : Settings, optional
         All parameters; ``Settings()`` by default.
     inside, ignore : (H, W) or (..., H, W) array-like of bool or integers, optional
@@ -315,6 +316,8 @@ def compare(
     ------
     TypeError, ValueError
         If an image or a setting cannot be used; the message says what was found, what is wanted, what to do.
+    OSError
+        If a part of an image in chunks cannot be read; the message says which.
 
     Notes
     -----

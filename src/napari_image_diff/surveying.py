@@ -324,7 +324,9 @@ def settle(
     given = None if preview is None else (alignment.find_stride(facts.grid), preview)
     before: Any = PlaneView(reader, False, given)
     after: Any = PlaneView(reader, True)
-    aligned = alignment.find_alignment(before, after, settings.align, facts.data_range)
+    # It reads many windows, in between which somebody may want to stop
+    with tiles.breathing(lambda: step(0)):
+        aligned = alignment.find_alignment(before, after, settings.align, facts.data_range)
     if aligned.outcome == "aligned":
         facts = facts._replace(matrix=aligned.matrix)
         reader = opened.pick(facts, frame)

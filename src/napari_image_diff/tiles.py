@@ -28,6 +28,7 @@ __all__ = [
     "Stopped",
     "Work",
     "breathe",
+    "breathing",
     "count_threads",
     "cut_boxes",
     "cut_rows",
@@ -175,7 +176,7 @@ def map_tiles(
             threads.callback(helper.join)
         threads.callback(stopped.set)
         threads.callback(waiting.clear)
-        threads.enter_context(_breathing(lambda: step(0)))
+        threads.enter_context(breathing(lambda: step(0)))
         while left:
             if finished.empty() and (item := _take(waiting)) is not None:
                 finished.put((item[0], function(item[1])))
@@ -199,7 +200,7 @@ _breath = local()
 
 
 @contextmanager
-def _breathing(take: Callable[[], None]) -> Iterator[None]:
+def breathing(take: Callable[[], None]) -> Iterator[None]:
     """Let `breathe` on this thread call `take`."""
     before = getattr(_breath, "take", None)
     _breath.take = take
