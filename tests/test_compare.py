@@ -731,3 +731,13 @@ def test_no_warning_whatever_is_in_the_images(dtype: Any) -> None:
             compare(before, after, settings)
             compare(before[..., 0], after[..., 1], settings)
     assert not caught
+
+
+@pytest.mark.parametrize(("side", "told"), [(600, "0.01% changed"), (1500, "18 pixels changed")])
+def test_little_of_a_large_image_is_told_in_pixels(side: int, told: str) -> None:
+    before = np.zeros((side, side), np.uint8)
+    after = before.copy()
+    after[300, 300:304] = 255
+    found = compare(before, after)
+    assert found.regions["area"].tolist() == [18]
+    assert f"1 region, {told}" in found.summary

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "compare"]
 
+# What is less would be said to be 0.00 %.
+LEAST_SHARE = 0.00005
+
 # Regions whose difference is nowhere above this are practically invisible to SSIM.
 INVISIBLE = 0.05
 
@@ -169,7 +172,7 @@ class Comparison:
         parts = [f"{count:,} frame{'s' * (count != 1)}, {f'{different:,} different' if different else self.verdict}"]
         if different:
             count = len(self.regions)
-            parts.append(f"{count:,} region{'s' * (count != 1)}, {self.changed_fraction:.2%} changed")
+            parts.append(f"{count:,} region{'s' * (count != 1)}, {self._say_share()} changed")
         if np.isfinite(self.score).any():
             worst = self.worst_frame if len(self.worst_frame) > 1 else self.worst_frame[0]
             parts.append(f"score {self.score[self.worst_frame]:.4f} and more, least in frame {worst}")
@@ -204,8 +207,13 @@ class Comparison:
         found = f"{count:,} region{'s' if count != 1 else ''}"
         if self.evidence is not None and not (self.regions["difference_max"] > INVISIBLE).any():
             kinds = ", ".join(dict.fromkeys(self.regions["kind"]))
-            return f"yet {found}: {kinds}, {self.changed_fraction:.2%} changed"
-        return f"{found}, {self.changed_fraction:.2%} changed"
+            return f"yet {found}: {kinds}, {self._say_share()} changed"
+        return f"{found}, {self._say_share()} changed"
+
+    def _say_share(self) -> str:
+        """Return how much lies in regions: of large images, of which it is next to nothing, the number of pixels."""
+        share = self.changed_fraction
+        return f"{share:.2%}" if share >= LEAST_SHARE else f"{int(self.regions['area'].sum()):,} pixels"
 
     def __repr__(self) -> str:
         """Return the summary: arrays are too long for a line."""
