@@ -75,8 +75,10 @@ class Part(NamedTuple):
         part = self.source.array[self.place]
         stores = _find_stores(self.source.array if not hasattr(part, "dask") else part)
         if hasattr(part, "compute"):
-            # The caller has threads of its own; on a cluster this runs within a task
-            part = part.compute(scheduler="synchronous")
+            from dask.local import get_sync
+
+            # The caller has threads of its own; on a cluster this runs within a task. By its name dask would warn of it
+            part = part.compute(scheduler=get_sync)
         array = tidy(part)
         for stored in stores:
             stored.open(stored.store_path)
