@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dask.array as da
+import distributed
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,14 +17,6 @@ from numpy.typing import NDArray
 
 from napari_image_diff import cli, compare, tiles
 from napari_image_diff.cli import main
-
-distributed = pytest.importorskip("distributed")
-
-pytestmark = [
-    # what distributed says when a worker or the cluster goes
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +114,11 @@ def test_the_command_line_uses_a_cluster(client: Any, tmp_path: Any, capsys: pyt
     expected = capsys.readouterr().out
     assert main([*paths, "--scheduler", client.scheduler.address]) == 1
     assert capsys.readouterr().out == expected
+    arrays = [str(tmp_path / f"{name}.npy") for name in ("before", "after")]
+    for path, image in zip(arrays, make_pair(), strict=True):
+        np.save(path, image)
+    assert main([*arrays, "--scheduler", client.scheduler.address]) == 1
+    assert "not stored in chunks (.zarr), so they were compared here" in capsys.readouterr().err
     assert main([*paths, "--out", str(tmp_path / "pictures")]) == 2
     assert "read in chunks; leave it out" in capsys.readouterr().err
 

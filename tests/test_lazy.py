@@ -23,7 +23,18 @@ from numpy.typing import NDArray
 from recipe import run_recipe
 from without import run_without
 
-from napari_image_diff import Settings, compare, in_parts, intensity, lazy_maps, regions, sources, streaming, tiles
+from napari_image_diff import (
+    Settings,
+    compare,
+    in_parts,
+    intensity,
+    lazy_maps,
+    pyramids,
+    regions,
+    sources,
+    streaming,
+    tiles,
+)
 
 Array = NDArray[Any]
 
@@ -442,3 +453,10 @@ def test_ways_to_cut_cover_the_axis() -> None:
         assert sum(chunks) == length
         assert 1 <= len(chunks) <= most
         assert min(chunks) > 0
+
+
+def test_labels_of_any_size_are_pooled_whole() -> None:
+    labels = np.array([[0, 2**24 + 1, 0], [2**31 - 1, 3, 0], [0, 0, 0]], np.int32)
+    assert pyramids.pool(labels, 0, 0, 2).tolist() == [[2**31 - 1, 0], [0, 0]]
+    assert pyramids.pool(labels[:1], 0, 0, 2).tolist() == [[2**24 + 1, 0]]
+    assert pyramids.pool(labels, 1, 1, 2).tolist() == [[0, 2**24 + 1], [2**31 - 1, 3]]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from napari_image_diff import add_comparison, compare, in_parts, tiles
+from napari_image_diff import add_comparison, compare, geometry, in_parts, tiles
 
 ROLES = ["diff map", "filled mask", "bounding boxes"]
 CHUNK = 40
@@ -184,7 +184,38 @@ def test_edges_of_boxes_stay_thin_on_the_screen(make_napari_viewer: Any) -> None
     add_comparison(viewer, *layers, threshold=0.6)
     camera.zoom = 10
     assert set(boxes.edge_width) == {2}
+    # So do boxes that are drawn anew, and those of a comparison that is made while the view is near
+    add_comparison(viewer, *layers, threshold=1.9)
+    assert not boxes.nshapes
+    add_comparison(viewer, *layers, threshold=0.5)
+    assert set(boxes.edge_width) == {2}
+    viewer.layers.remove(boxes)
+    add_comparison(viewer, *layers, threshold=0.5)
+    boxes = viewer.layers["bounding boxes"]
+    assert set(boxes.edge_width) == {2}
     # A width of the user's own stays
     boxes.edge_width = 3
     camera.zoom = 50
     assert set(boxes.edge_width) == {3}
+
+
+def test_a_mask_of_one_plane_is_for_a_movie_of_any_length(
+    stored: Any, make_napari_viewer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = (np.stack([source.array] * 3) for source in stored)
+    monkeypatch.setattr(geometry, "LARGEST_MASK", before[0].size)
+    viewer = make_napari_viewer()
+    layers = [
+        viewer.add_image(da.from_array(Stored(stack), name=False), contrast_limits=(0, 255))
+        for stack in (before, after)
+    ]
+    plane = viewer.add_labels(np.ones(before.shape[1:], np.uint8))
+    plane.data[:, 90:] = 0
+    found = add_comparison(viewer, *layers, inside=plane)
+    assert (found.regions["max_col"] <= 90).all()
+    assert found.regions["frame"].unique().tolist() == [0, 1, 2]
+    label = int(found.regions["label"].iloc[-1])
+    np.testing.assert_array_equal(geometry.pixels_of(found, label, layers[0]), np.asarray(found.labels[2]) == label)
+    whole = viewer.add_labels(np.ones(before.shape, np.uint8))
+    with pytest.raises(ValueError, match=r"57,600 pixels to be masked, and masks are drawn for 19,200 at most; give"):
+        add_comparison(viewer, *layers, inside=whole)

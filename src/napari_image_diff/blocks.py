@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import intensity, resampling
-from .planes import make_colours, read_only, usable_as_it_is, with_nan
+from .planes import forget_transparent, make_colours, read_only, usable_as_it_is, with_nan
 from .preparation import Pair, Plane, write_luma
 from .sources import Kept, Part, Source
 from .tiles import Box, Work, breathe
 
-__all__ = ["Facts", "PlaneView", "Reader", "cut_out", "find_valid", "make_block", "make_planes"]
+__all__ = ["Facts", "PlaneView", "Reader", "cut_out", "find_valid", "make_block", "make_planes", "match_light"]
 
 # Pixels around a place that resampling takes.
 TAPS = 4
@@ -49,7 +49,7 @@ class Facts(NamedTuple):
     center: float = 0.0
     quantum: float = 0.0
     largest: float = 0.0
-    """The greatest absolute value, where the data range is so small that it matters (`detection.make_source`)."""
+    """The greatest absolute value, where the data range is so small that it matters (`detection.make_sources`)."""
     matrix: NDArray[np.float64] | None = None
     """Where after lies (see `resampling`), None where it lies as it should."""
     light: intensity.Light | None = None
@@ -108,12 +108,14 @@ class Reader(NamedTuple):
 class PlaneView:
     """One gray plane of a reader as an array that is read where it is sliced, for `alignment`."""
 
-    def __init__(self, reader: Reader, after: bool, preview: tuple[int, NDArray[Any]] | None = None) -> None:
+    def __init__(
+        self, reader: Reader, after: bool, chunks: Kept, preview: tuple[int, NDArray[Any]] | None = None
+    ) -> None:
         self._reader = reader
         self._after = after
         self._preview = preview
         self._kept: dict[Box, NDArray[Any]] = {}
-        self._chunks = Kept()
+        self._chunks = chunks
         self.shape = reader.facts.grid
         self.dtype = np.result_type(reader.facts.dtype, np.float32) if reader.facts.masks else reader.facts.dtype
 
@@ -154,7 +156,8 @@ def make_planes(arrays: list[NDArray[Any]], facts: Facts) -> tuple[list[Plane], 
     for array, channels in zip(arrays, facts.channels, strict=False):
         planes.append(Plane(array[..., 0] if channels == "gray" and array.ndim == 3 else array, channels))
     if facts.transparent:
-        planes = _forget_transparent(planes)
+        planes = [Plane(plane.data.copy(), plane.channels) for plane in planes]
+        forget_transparent(planes)
     return planes, find_valid(arrays[2:], facts)
 
 
@@ -174,7 +177,7 @@ def make_block(arrays: list[NDArray[Any]], facts: Facts, box: Box) -> Pair:
     pairs = [_prepare(arrays[first : first + each], facts) for first in range(0, len(arrays), each)]
     pair = pairs[0] if facts.matrix is None else _place(pairs[0], pairs[-1], areas[0], areas[-1], facts, box)
     if facts.light is not None:
-        pair = _match(pair, facts)
+        pair = match_light(pair, facts.light, facts.clipped)
     before, after, *colours = (read_only(np.ascontiguousarray(plane)) for plane in (*pair[:2], *pair.colours))
     return pair._replace(before=before, after=after, colours=tuple(colours))
 
@@ -190,20 +193,6 @@ def _prepare(arrays: list[NDArray[Any]], facts: Facts) -> Pair:
     if facts.colours:
         colours = make_colours((planes[0], planes[1]), facts.data_range, facts.colours == 4)
     return Pair(before, after, facts.data_range, facts.center, facts.quantum, colours)
-
-
-def _forget_transparent(planes: list[Plane]) -> list[Plane]:
-    """Return two images with the colour set to 0 where either is fully transparent."""
-    clear = np.zeros(planes[0].data.shape[:2], np.bool_)
-    for plane in planes:
-        if plane.channels == "RGBA":
-            clear |= plane.data[..., 3] == 0
-    found = []
-    for plane in planes:
-        data = plane.data.copy()
-        (data if data.ndim == 2 else data[..., :3])[clear] = 0
-        found.append(Plane(data, plane.channels))
-    return found
 
 
 def to_luma(plane: Plane, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -241,13 +230,14 @@ def _place(of_before: Pair, of_after: Pair, area: Box, other: Box, facts: Facts,
     return of_before._replace(before=before, after=after, colours=tuple(colours))
 
 
-def _match(pair: Pair, facts: Facts) -> Pair:
-    """Return a pair with gain and offset of `after` undone; alpha keeps its own."""
-    assert facts.light is not None
-    luma, colour = facts.clipped
-    after = intensity.undo_light(pair.before, pair.after, facts.light, pair.data_range, luma)
+def match_light(pair: Pair, light: intensity.Light, clipped: tuple[bool | None, bool | None] = (None, None)) -> Pair:
+    """Return a pair with gain and offset of `after` undone; alpha keeps its own.
+
+    `clipped` says of a part of a pair whether the gray plane of after, and its colours, may be clipped in the whole.
+    """
+    after = intensity.undo_light(pair.before, pair.after, light, pair.data_range, clipped[0])
     colours = tuple(image.astype(after.dtype) for image in pair.colours)
     if colours:
         one, other = (image[..., :3] for image in colours)
-        colours[1][..., :3] = intensity.undo_light(one, other, facts.light, pair.data_range, colour)
+        colours[1][..., :3] = intensity.undo_light(one, other, light, pair.data_range, clipped[1])
     return pair._replace(before=pair.before.astype(after.dtype), after=after, colours=colours)

@@ -77,6 +77,8 @@ def _run(argv: Sequence[str] | None) -> int:
 
     with _cluster(scheduler):
         comparison = compare(before, after, settings)
+    if scheduler is not None and comparison.pyramid is None:
+        _say("these images are not stored in chunks (.zarr), so they were compared here and not on the cluster")
     if comparison.resolved["pixels_not_valid"] == comparison.difference.size:
         raise ValueError("nothing can be compared: no pixel, or too few round any, is a number in both images")
     if folder is not None and comparison.frames:
@@ -127,8 +129,12 @@ def _check_folder(folder: str, images: Sequence[str], force: bool) -> None:
 
 
 def _fail(message: str) -> int:
-    print(f"{PROGRAM}: error: {' '.join(message.split())}", file=sys.stderr)
+    _say(f"error: {' '.join(message.split())}")
     return ERROR
+
+
+def _say(message: str) -> None:
+    print(f"{PROGRAM}: {message}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

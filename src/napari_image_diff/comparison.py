@@ -89,6 +89,8 @@ class Comparison:
     pyramid : Pyramid or None
         Of images that are read in parts, `difference`, `evidence` and `labels` from full size to an overview. There,
         these arrays and `pair` are dask arrays, of which what is asked for is worked out from the images.
+    parts : object
+        Of images that are read in parts what `rethreshold` goes on with; for this package alone.
     """
 
     score: Any
@@ -228,6 +230,8 @@ class Comparison:
         progress: Callable[[int, int], None] | None = None,
     ) -> Comparison:
         """Return the comparison with another threshold, minimum area or sensitivity; nothing else is computed again.
+
+        Images in chunks are read again, tile by tile: their maps were not kept.
 
         Parameters
         ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -168,7 +169,8 @@ def mask_of(layer: Any, before: Image, frame: tuple[int, ...] | None = None) -> 
             f"'{layer.name}' is a {type(layer).__name__} layer of {layer.ndim} dimensions; "
             f"give a Labels or Shapes layer of {dimensions}"
         )
-    _check_size(before)
+    single = layer.ndim == 2 or frame is not None
+    _check_size(before, plane_of(before) if single else sides_of(before, before.ndim))
     onto = np.linalg.inv(_world_of(before, before.units)) @ _world_of(layer, before.units)
     if layer.ndim == 2:
         return _mask_of_plane(layer, (), onto, plane_of(before))
@@ -181,13 +183,12 @@ def mask_of(layer: Any, before: Image, frame: tuple[int, ...] | None = None) -> 
     )
 
 
-def _check_size(before: Image) -> None:
-    """Raise ValueError where a mask of the pixels of a layer would be too large."""
-    pixels = int(np.prod(array_of(before).shape[: before.ndim], dtype=np.float64))
-    if pixels > LARGEST_MASK:
+def _check_size(before: Image, shape: tuple[int, ...]) -> None:
+    """Raise ValueError where a mask of this shape for the pixels of a layer would be too large."""
+    if math.prod(shape) > LARGEST_MASK:
         raise ValueError(
-            f"'{before.name}' has {pixels:,} pixels, and masks are drawn for {LARGEST_MASK:,} at most; give `inside` "
-            "or `ignore` to add_comparison as an array in chunks"
+            f"'{before.name}' has {math.prod(shape):,} pixels to be masked, and masks are drawn for {LARGEST_MASK:,} "
+            "at most; give `inside` or `ignore` to add_comparison as an array in chunks"
         )
 
 
@@ -208,13 +209,17 @@ def pixels_of(comparison: Comparison, label: int, before: Image) -> NDArray[np.b
 
     They are of one plane, for all frames, (H, W), or voxels of a single volume, (planes, H, W).
     """
-    _check_size(before)
     axes = 3 if comparison.labels.ndim == before.ndim == comparison.settings.spatial_ndim == 3 else 2
-    every = comparison.labels == label
-    region = every.any(axis=tuple(range(every.ndim - axes)))
-    found = np.zeros(sides_of(before, axes), np.bool_)
-    shared = tuple(slice(min(both)) for both in zip(found.shape, region.shape, strict=True))
-    found[shared] = region[shared]
+    sides = sides_of(before, axes)
+    _check_size(before, sides)
+    region: Any = comparison.regions.set_index("label").loc[label]
+    names = ("plane", "row", "col")[-comparison.settings.spatial_ndim :]
+    box = [slice(int(region[f"min_{name}"]), int(region[f"max_{name}"])) for name in names]
+    place: Any = (*(int(region[axis]) for axis in comparison.resolved.get("frames", ())), *box)
+    here = np.asarray(comparison.labels[place]) == label
+    found = np.zeros(sides, np.bool_)
+    inside = found[tuple(box[-axes:])]
+    inside[:] = here.any(axis=tuple(range(here.ndim - axes)))[tuple(slice(length) for length in inside.shape)]
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import detection, frames, kinds, pairing, planes, preparation, sweeps, tiles, volumes
-from .measured import Cut, Cuts, Measured, add_kinds, find_cut, make_boxes
+from .measured import Cut, Cuts, Measured, Shared, add_kinds, find_cut, find_shared, make_boxes
 from .noise import Limits
 from .preparation import Pair, Plane, fold, unfold
 from .regions import name_box
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["count_cut_steps", "cut", "measure"]
 
 Own = Callable[[NDArray[Any], NDArray[Any]], ArrayLike]
-Shared = NDArray[np.int64] | Limits | None
 
 
 def measure(
@@ -122,7 +121,11 @@ def count_cut_steps(measured: Sequence[Measured], settings: Settings) -> int:
 
 def cut(measured: list[Measured], settings: Settings, leading: tuple[int, ...], step: Step) -> Cuts:
     """Do the fast half for all frames; `measured` is emptied, so that arrays need not be there twice."""
-    shared = _share(measured, settings, step) if settings.shared_threshold else None
+
+    def measure_limits(some: Sequence[Measured]) -> Limits:
+        return detection.measure_limits([(each.pair, _find_difference(each, settings, step)) for each in some], step)
+
+    shared = find_shared(measured, settings, measure_limits)
     if not leading:
         found = _cut(measured.pop(), settings, shared, step)
         of_it = found.measured
@@ -140,21 +143,6 @@ def cut(measured: list[Measured], settings: Settings, leading: tuple[int, ...], 
         every.append(frame._replace(measured=of_it, labels=labels, regions=frames.count_on(frame.regions, first)))
         first += len(frame.regions)
     return Cuts(every, *(shelf.take(name) for name in ("difference", "evidence", "labels", "histogram")))
-
-
-def _share(measured: list[Measured], settings: Settings, step: Step) -> Shared:
-    """Return what one threshold for all frames is taken from: a histogram, or limits."""
-    if settings.threshold == "otsu":
-        return np.asarray(np.sum([each.histogram for each in measured], axis=0))
-    # Neither evidence of the user's own nor identical frames have limits
-    noisy = [each for each in measured if each.evidence is None or each.limits is not None]
-    noisy = [each for each in noisy if not each.resolved["identical"]]
-    if settings.threshold != "auto" or not noisy:
-        return None
-    known = noisy[0].limits
-    if known is not None and all(each.limits is known for each in noisy):
-        return known
-    return detection.measure_limits([(each.pair, _find_difference(each, settings, step)) for each in noisy], step)
 
 
 def _cut(measured: Measured, settings: Settings, shared: Shared, step: Step) -> Cut:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import cropping, frames, lazy_maps, planes, preparation, regions, ssim, streaming, surveying, tiles
-from .measured import Cut, Cuts, Measured, add_kinds, find_cut, make_boxes
+from .measured import Cut, Cuts, Measured, Shared, add_kinds, find_cut, find_shared, make_boxes
 from .noise import Limits
 from .settings import Settings
 from .streaming import Ask, Seen
@@ -141,7 +141,11 @@ def count_cut_steps(measured: Sequence[Measured], settings: Settings) -> int:
 
 def cut(measured: list[Measured], settings: Settings, leading: tuple[int, ...], step: Step) -> Cuts:
     """Do the fast half for all frames; `measured` is emptied."""
-    shared = _share(measured, settings, step) if settings.shared_threshold else None
+
+    def measure_limits(some: Sequence[Measured]) -> Limits:
+        return streaming.measure_limits([each.parts.reader for each in some], some[0].parts.ask.window, step)
+
+    shared = find_shared(measured, settings, measure_limits)
     every: list[Cut] = []
     found: list[tuple[regions.Regions, int]] = []
     first = 0
@@ -208,22 +212,7 @@ def _stack(arrays: list[NDArray[Any]], leading: tuple[int, ...]) -> NDArray[Any]
     return whole.reshape(*leading, *whole.shape[1:])
 
 
-def _share(measured: list[Measured], settings: Settings, step: Step) -> NDArray[np.int64] | Limits | None:
-    """Return what one threshold for all frames is taken from: a histogram, or limits."""
-    if settings.threshold == "otsu":
-        return np.asarray(np.sum([each.histogram for each in measured], axis=0))
-    noisy = [each for each in measured if not each.resolved["identical"]]
-    if settings.threshold != "auto" or not noisy:
-        return None
-    known = noisy[0].limits
-    if known is not None and all(each.limits is known for each in noisy):
-        return known
-    return streaming.measure_limits([each.parts.reader for each in noisy], noisy[0].parts.ask.window, step)
-
-
-def _cut(
-    measured: Measured, settings: Settings, shared: NDArray[np.int64] | Limits | None, step: Step
-) -> tuple[Cut, regions.Regions]:
+def _cut(measured: Measured, settings: Settings, shared: Shared, step: Step) -> tuple[Cut, regions.Regions]:
     """Do the fast half of a frame; the regions are returned too, for the labels are made of them."""
     reader, boxes, seen, ask = measured.parts
     cut, notes = find_cut(settings, shared if isinstance(shared, np.ndarray) else measured.histogram)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import pyramids, regions, streaming, tiles
-from .blocks import Reader, make_block
+from .blocks import Reader
 from .preparation import Pair
 from .streaming import Ask
 from .tiles import Box
@@ -175,12 +175,8 @@ def make_pair(reader: Reader) -> Pair:
     """Return a frame of the images as they are compared, as dask arrays."""
     spans, facts = _cut(reader, 1), reader.facts
 
-    def read(box: Box) -> Pair:
-        work = reader.work(box)
-        return make_block([part.read() for part in work.parts], *work.given)
-
     def plane(name: str, take: Callable[[Pair], NDArray[Any]], dtype: Any, channels: tuple[int, ...] = ()) -> Any:
-        return _assemble(name, (), spans, dtype, lambda frame, box: take(read(box)), channels)
+        return _assemble(name, (), spans, dtype, lambda frame, box: take(reader.read(box)), channels)
 
     before = plane("before", lambda pair: pair.before, facts.plane_dtype)
     after = plane("after", lambda pair: pair.after, facts.plane_dtype)

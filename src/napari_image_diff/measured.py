@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,11 @@ from .threshold import otsu_level, threshold_of_level
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cut", "Cuts", "Measured", "add_kinds", "find_cut", "make_boxes"]
+__all__ = ["Cut", "Cuts", "Measured", "Shared", "add_kinds", "find_cut", "find_shared", "make_boxes"]
+
+
+Shared = NDArray[np.int64] | Limits | None
+"""What the threshold of a frame is taken from, if not from the frame itself."""
 
 
 class Measured(NamedTuple):
@@ -71,6 +76,28 @@ def find_cut(settings: Settings, histogram: NDArray[np.int64]) -> tuple[float, d
         level = otsu_level(histogram)
         return threshold_of_level(level), {**notes, "threshold_rule": "otsu", "otsu_level": level}
     return float(settings.threshold), notes
+
+
+def find_shared(
+    measured: Sequence[Measured], settings: Settings, measure_limits: Callable[[Sequence[Measured]], Limits]
+) -> Shared:
+    """Return what one threshold for all frames is taken from, a histogram or limits; None where there is nothing.
+
+    `measure_limits` finds what noise and edges explain in some frames.
+    """
+    if not settings.shared_threshold:
+        return None
+    if settings.threshold == "otsu":
+        return np.asarray(np.sum([each.histogram for each in measured], axis=0))
+    # Neither evidence of the user's own nor identical frames have limits
+    noisy = [each for each in measured if each.evidence is None or each.limits is not None]
+    noisy = [each for each in noisy if not each.resolved["identical"]]
+    if settings.threshold != "auto" or not noisy:
+        return None
+    known = noisy[0].limits
+    if known is not None and all(each.limits is known for each in noisy):
+        return known
+    return measure_limits(noisy)
 
 
 def make_boxes(boxes: NDArray[np.int64]) -> pd.DataFrame:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import alignment, intensity, resampling, tiles
+from .blocks import match_light
 from .frames import Stack, fill_up, read_valid
-from .planes import is_transparent, make_colours, make_gray, read_only
+from .planes import forget_transparent, is_transparent, make_colours, make_gray, read_only
 from .preparation import Pair, Plane
 from .settings import Settings
 
@@ -88,7 +89,8 @@ def settle(
     light = None
     if settings.match_intensity == "gain_offset":
         light = intensity.fit_light(pair.before, pair.after, pair.data_range)
-        pair = _match(pair, light)
+        matched = match_light(pair, light)
+        pair = _with_planes(pair, matched.before, matched.after, *matched.colours)
     return Found(pair, make_notes(aligned, light, sides))
 
 
@@ -111,17 +113,10 @@ def make_notes(
 
 def _forget_transparent(stack: Stack) -> tuple[Plane, Plane]:
     """Return the images with the colour set to 0 where either is fully transparent."""
-    rows, columns = (min(sides) for sides in zip(*stack.sides, strict=True))
-    copies = tuple(plane.data.copy() for plane in stack.planes)
+    one, other = (Plane(plane.data.copy(), plane.channels) for plane in stack.planes)
     for frame in range(stack.count):
-        clear = np.zeros((rows, columns), np.bool_)
-        bands = [band[:rows, :columns] for band in stack.pick(copies, frame)]
-        for band, plane in zip(bands, stack.planes, strict=True):
-            if plane.channels == "RGBA":
-                clear |= band[..., 3] == 0
-        for band in bands:
-            (band if band.ndim == 2 else band[..., :3])[clear] = 0
-    one, other = (Plane(data, plane.channels) for data, plane in zip(copies, stack.planes, strict=True))
+        bands = stack.pick((one.data, other.data), frame)
+        forget_transparent([Plane(bands[0], one.channels), Plane(bands[1], other.channels)])
     return one, other
 
 
@@ -149,17 +144,6 @@ def _resample(plane: NDArray[Any], matrix: NDArray[np.float64], target: NDArray[
 
     tiles.map_tiles(resample_tile, tiles.cut_rows(target.shape), tiles.uncounted(step))
     return target
-
-
-def _match(pair: Pair, light: intensity.Light) -> Pair:
-    """Return the pair with gain and offset of `after` undone; alpha keeps its own."""
-    after = intensity.undo_light(pair.before, pair.after, light, pair.data_range)
-    before = pair.before.astype(after.dtype)
-    if not pair.colours:
-        return _with_planes(pair, before, after)
-    one, other = (image.astype(after.dtype) for image in pair.colours)
-    other[..., :3] = intensity.undo_light(one[..., :3], other[..., :3], light, pair.data_range)
-    return _with_planes(pair, before, after, one, other)
 
 
 def _with_planes(pair: Pair, before: NDArray[Any], after: NDArray[Any], *colours: NDArray[Any]) -> Pair:

@@ -65,8 +65,9 @@ class _Origin:
 
 _origins: weakref.WeakKeyDictionary[Layer, _Origin] = weakref.WeakKeyDictionary()
 
-# What draws the boxes of volumes anew; each lives as long as its layer
-_followers: weakref.WeakKeyDictionary[Layer, tuple[object, ...]] = weakref.WeakKeyDictionary()
+# What keeps boxes as the view needs them; each lives as long as its layer
+_widths: weakref.WeakKeyDictionary[Layer, _WidthFollower] = weakref.WeakKeyDictionary()
+_views: weakref.WeakKeyDictionary[Layer, _ViewFollower] = weakref.WeakKeyDictionary()
 
 
 def place(
@@ -81,8 +82,8 @@ def place(
 ) -> None:
     """Show `layer_data`, some of the layers of `comparison`, in the viewer.
 
-    Layers that show an earlier comparison of the same two are updated in place, or replaced if they have another number
-    of axes; missing ones are added if their role is in `add`. `frame` is that of before which was compared with all of
+    Layers that show an earlier comparison of the same two are updated in place, or replaced if they have other axes or
+    sizes; missing ones are added if their role is in `add`. `frame` is that of before which was compared with all of
     after, if there was one. All of them count as showing `comparison` from now on, those that `layer_data` leaves out
     too.
     """
@@ -116,18 +117,20 @@ def place(
             # Already now, because the dock hears of the new layer as it is added
             _origins[layer] = origin
             if kind == "shapes":
-                followers: list[object] = [_WidthFollower(viewer, layer, attributes["edge_width"])]
+                _widths[layer] = _WidthFollower(viewer, layer, attributes["edge_width"])
                 if comparison.settings.spatial_ndim == 3:
-                    followers.append(_ViewFollower(viewer, layer))
-                _followers[layer] = tuple(followers)
+                    _views[layer] = _ViewFollower(viewer, layer)
             below = existing.get("diff map") if role not in ALWAYS else None
-            place = len(viewer.layers) if below is None else viewer.layers.index(below) + 1
+            index = len(viewer.layers) if below is None else viewer.layers.index(below) + 1
             # Right above the map, on top, or where the last one was
-            viewer.layers.insert(min(places.get(role, place), len(viewer.layers)), layer)
+            viewer.layers.insert(min(places.get(role, index), len(viewer.layers)), layer)
     for role, layer in existing.items():
         _keep_up(layer, role, layer_data[0][1])
         # Only now, because an update counts as an edit and releases the layer
         _origins[layer] = origin
+    for layer in results_of(viewer, before, after).values():
+        if layer in _widths:
+            _widths[layer].follow()
     if list(viewer.layers.selection) != selected:
         viewer.layers.selection = [layer for layer in selected if layer in viewer.layers]
 
@@ -251,22 +254,23 @@ class _WidthFollower:
         self._viewer = weakref.ref(viewer)
         self._widest = self._given = widest
         # napari holds bound methods weakly: this one is forgotten with the layer
-        viewer.scene.camera.events.zoom.connect(self._follow)
+        viewer.scene.camera.events.zoom.connect(self.follow)
 
-    def _follow(self, event: Any = None) -> None:
+    def follow(self, event: Any = None) -> None:
+        """Give all edges the width that fits the view, unless the user gave them one."""
         layer, viewer = self._layer(), self._viewer()
         if layer is None or viewer is None or not layer.nshapes or len(set(layer.edge_width)) > 1:
             return
-        # Other widths are the user's own
-        if layer.edge_width[0] != self._given:
+        # New boxes have the widest; others are the user's own
+        if layer.edge_width[0] not in (self._given, self._widest):
             return
         here, there = (layer.data_to_world((*(0,) * (layer.ndim - 1), column)) for column in (0, 1))
         pixel = float(np.linalg.norm(np.subtract(there, here))) * viewer.scene.camera.zoom
         wanted = EDGE_ON_SCREEN / max(pixel, 1e-12)
         # In steps of two, so that it is rarely done
         width = float(np.clip(2.0 ** np.floor(np.log2(wanted)), 1.0, self._widest))
-        if width != self._given:
-            self._given = width
+        self._given = width
+        if width != layer.edge_width[0]:
             layer.edge_width = width
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ __all__ = [
     "axes_of",
     "blank",
     "check_sides",
+    "forget_transparent",
     "is_transparent",
     "make_colours",
     "make_gray",
@@ -230,6 +232,18 @@ def make_colours(
             colours[..., 3] = whole if dtype.kind == "f" else np.rint(whole)
         found.append(read_only(colours))
     return found[0], found[1]
+
+
+def forget_transparent(planes: Sequence[Plane]) -> None:
+    """Set the colour of two images that begin at one pixel to 0, in place, where either is fully transparent."""
+    rows, columns = (min(plane.data.shape[axis] for plane in planes) for axis in range(2))
+    bands = [plane.data[:rows, :columns] for plane in planes]
+    clear = np.zeros((rows, columns), np.bool_)
+    for band, plane in zip(bands, planes, strict=True):
+        if plane.channels == "RGBA":
+            clear |= band[..., 3] == 0
+    for band in bands:
+        (band if band.ndim == 2 else band[..., :3])[clear] = 0
 
 
 def is_transparent(plane: Plane) -> bool:

@@ -30,9 +30,10 @@ def pool(part: NDArray[Number], row: int, column: int, factor: int) -> NDArray[N
     if factor == 1:
         return part.copy()
     shape = -(-(row + part.shape[0]) // factor), -(-(column + part.shape[1]) // factor)
-    lowest: Any = np.nan if part.dtype.kind == "f" else 0
-    cells = np.full(shape, lowest, part.dtype)
-    _pool(part, row, column, factor, cells)
+    floats = part.dtype.kind == "f"
+    nothing: Any = np.nan if floats else 0
+    cells = np.full(shape, nothing, part.dtype)
+    _pool(part, row, column, factor, part.dtype.type(-np.inf if floats else -1), cells)
     return cells
 
 
@@ -43,9 +44,8 @@ def merge(whole: NDArray[np.float32], cells: NDArray[np.float32], row: int, colu
 
 
 @_compile
-def _pool(part, row, column, factor, cells):  # type: ignore[no-untyped-def]
-    lowest = np.float32(-np.inf)
-    greatest = np.empty(part.shape[1], np.float32)
+def _pool(part, row, column, factor, lowest, cells):  # type: ignore[no-untyped-def]
+    greatest = np.empty(part.shape[1], part.dtype)
     for i in range(cells.shape[0]):
         greatest[:] = lowest
         for k in range(max(0, i * factor - row), min(part.shape[0], (i + 1) * factor - row)):

@@ -18,7 +18,7 @@ from . import alignment, detection, frames, intensity, pairing, planes, preparat
 from .blocks import Facts, PlaneView, Reader, find_valid, make_block, make_planes, to_luma
 from .preparation import NOTHING, Extent, Plane
 from .settings import Settings
-from .sources import Source, open_source
+from .sources import Kept, Source, open_source
 from .tiles import Box
 
 __all__ = ["Opened", "Surveyed", "is_all_masked", "open_images", "settle", "survey"]
@@ -322,8 +322,9 @@ def settle(
     reader = opened.pick(facts, frame)
     preview = surveyed.previews[frame]
     given = None if preview is None else (alignment.find_stride(facts.grid), preview)
-    before: Any = PlaneView(reader, False, given)
-    after: Any = PlaneView(reader, True)
+    chunks = Kept()
+    before: Any = PlaneView(reader, False, chunks, given)
+    after: Any = PlaneView(reader, True, chunks)
     # It reads many windows, in between which somebody may want to stop
     with tiles.breathing(lambda: step(0)):
         aligned = alignment.find_alignment(before, after, settings.align, facts.data_range)
