@@ -312,3 +312,17 @@ def test_a_shelf_does_not_write_over_what_lay_there() -> None:
     assert second.take("x")[:, 0].tolist() == [0, 7, 2]
     assert old[:, 0].tolist() == [0, 1, 2]
     assert second.put("y", 0, None) is second.take("y") is None
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_identical_frames_say_nothing_of_the_noise_of_all(lazy: bool) -> None:
+    rng = np.random.default_rng(0)
+    before = np.uint8(128 + 40 * np.sin(np.add.outer(np.arange(80), np.arange(90)) / 7) + np.zeros((3, 1, 1)))
+    after = before.copy()
+    after[1] = np.clip(before[1] + rng.normal(0, 4, before[1].shape), 0, 255)
+    alone = compare(before[1], after[1])
+    assert alone.resolved["noise"] > 2
+    one, other = (da.from_array(image, chunks=(1, 40, 40)) if lazy else image for image in (before, after))
+    found = compare(one, other, shared_threshold=True, channels="none")
+    assert found.resolved["noise"][1] == alone.resolved["noise"]
+    np.testing.assert_array_equal(found.evidence[1], alone.evidence)

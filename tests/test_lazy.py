@@ -460,3 +460,31 @@ def test_labels_of_any_size_are_pooled_whole() -> None:
     assert pyramids.pool(labels, 0, 0, 2).tolist() == [[2**31 - 1, 0], [0, 0]]
     assert pyramids.pool(labels[:1], 0, 0, 2).tolist() == [[2**24 + 1, 0]]
     assert pyramids.pool(labels, 1, 1, 2).tolist() == [[0, 2**24 + 1], [2**31 - 1, 3]]
+
+
+def test_a_tile_that_takes_long_can_be_stopped_within(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "BOX_PIXELS", 2**22)
+    monkeypatch.setattr(tiles, "count_threads", lambda: 1)
+    monkeypatch.setattr(streaming, "BAND_PIXELS", 1000)
+    before, after = pair()
+    calls: list[int] = []
+    whole = [in_chunks(image, 96, 96) for image in (before, after)]
+    compare(*whole, **CLASSIC, progress=lambda done, total: calls.append(done))
+    # One tile, of which the two sweeps that look at it have many bands each
+    assert calls.count(1) > 10
+    worked_on: list[int] = []
+    look = streaming._look_at_band
+
+    def count(*args: Any) -> Any:
+        worked_on.append(1)
+        return look(*args)
+
+    monkeypatch.setattr(streaming, "_look_at_band", count)
+
+    def stop(done: int, total: int) -> None:
+        if len(worked_on) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare(*whole, **CLASSIC, progress=stop)
+    assert len(worked_on) == 3
