@@ -1,7 +1,8 @@
 """Random pairs in random chunks: the comparison must be that of the same pair in memory, to the bit.
 
 ``python tests/fuzz.py --cases 20000`` holds so many cases against it, on all processors, and stops at the first that
-differs; ``--first 1234 --cases 1`` repeats case 1234. One case of 20 takes any settings, the others are quick.
+differs; ``--first 1234 --cases 1`` repeats case 1234. One case of 20 takes any settings, the others are quick; one of 8
+is of volumes.
 ``--large`` compares 70,000 x 40,000 pixels, more than 2^31, whose changes are known.
 """
 
@@ -30,6 +31,7 @@ from chunked import Chunked, cut_axis
 from made import scene, through_lens
 from numpy.typing import NDArray
 from test_regions import BOX, checkers, comb, contours_of, noise, rings, spiral
+from test_volumes import scipy_labels
 
 from napari_image_diff import (
     Comparison,
@@ -48,12 +50,15 @@ from napari_image_diff import (
 
 Array = NDArray[Any]
 
-# One case of so many takes any settings.
+# One case of so many takes any settings, and one of so many is of volumes.
 DEAR = 20
+SOLID = 8
 
 # What a tile is, a band of one, a chunk of a map, the overview and so on: none of it may show.
 SIZES: list[tuple[Any, str, tuple[int, ...]]] = [
     (tiles, "BOX_PIXELS", (1, 1, 1, 400, 2**22)),
+    (tiles, "SLAB_PLANES", (1, 2, 16)),
+    (tiles, "SLAB_VOXELS", (1, 2**25)),
     (sources, "UNIT", (1, 1, 20, 1024)),
     (sources, "KEPT_BYTES", (0, 2000, 2**28)),
     (tiles, "TILE_PIXELS", (100, 2**20)),
@@ -87,8 +92,8 @@ class Case(NamedTuple):
     sizes: dict[tuple[Any, str], int]
     again: dict[str, Any]
     """What `Comparison.rethreshold` is asked for afterwards."""
-    axes: int
-    """Of one frame: rows, columns and, in colour, channels."""
+    spatial: int
+    """2 for images, 3 for volumes."""
 
     def __str__(self) -> str:
         images = [f"{image.shape} {image.dtype}" for image in (self.before, self.after)]
@@ -99,24 +104,32 @@ class Case(NamedTuple):
 def make_case(seed: int) -> tuple[Case, np.random.Generator]:
     """Return a case, and the generator that the chunks are drawn from."""
     rng = np.random.default_rng(seed)
-    dear = seed % DEAR == 0
-    sides = tuple(int(side) for side in rng.integers(7, 90 if dear else 45, 2))
+    dear, solid = seed % DEAR == 0, seed % SOLID == 0
+    sides = tuple(int(side) for side in rng.integers(7, (40 if solid else 90) if dear else (25 if solid else 45), 2))
+    if solid:
+        sides = (int(rng.integers(3, 10)), *sides)
     dtype = np.dtype(str(rng.choice(["uint8", "uint8", "uint16", "float32", *LARGEST])))
     if dtype.itemsize > 1 and rng.random() < 0.1:
         dtype = dtype.newbyteorder(">")
     channels = int(rng.choice([0, 0, 3, 4] if dear else [0, 0, 0, 0, 3]))
     leading = (int(rng.integers(1, 4)),) if dear and rng.random() < 0.2 else ()
-    before, after = _draw_pair(rng, (*leading, *sides, *([channels] if channels else [])), channels, dtype)
+    before, after = _draw_pair(rng, (*leading, *sides, *([channels] if channels else [])), len(sides), dtype)
     settings = _draw_settings(rng, dear, channels, before)
-    masks = {}
+    if solid:
+        settings |= {"spatial_ndim": 3, "align": str(rng.choice(["none", "translation"]))}
+        if rng.random() < 0.9:
+            # The default has more planes than most of these volumes
+            settings["win_size"] = int(rng.choice([3, 3, 5]))
+        if rng.random() < 0.5:
+            settings["spacing"] = (float(rng.choice([0.5, 1.5, 3])), 1.0, 1.0)
+    masks: dict[str, Array] = {}
     if rng.random() < 0.15:
-        masks["inside"] = rng.random(sides) < 0.9
+        masks["inside"] = rng.random(sides[int(rng.integers(len(sides) - 1)) :]) < 0.9
     if rng.random() < 0.15:
-        masks["ignore"] = _draw_mask(rng, sides).astype(np.int32)
-    axes = 3 if channels else 2
+        masks["ignore"] = _draw_change(rng, sides[int(rng.integers(len(sides) - 1)) :]).astype(np.int32)
     if dear and rng.random() < 0.1:
         settings["size"] = "overlap"
-        after = after[(slice(None),) * len(leading) + (slice(max(7, sides[0] - 3)),)]
+        after = after[(slice(None),) * len(leading) + tuple(slice(max(min(7, side), side - 3)) for side in sides)]
     if leading and rng.random() < 0.3:
         before = before[0]
     drawn = {(room, name): int(rng.choice(values)) for room, name, values in SIZES + (SAMPLES if dear else [])}
@@ -129,18 +142,20 @@ def make_case(seed: int) -> tuple[Case, np.random.Generator]:
         {"threshold": "otsu"},
         {"threshold": "auto", "sensitivity": 1.5},
     ]
-    return Case(before, after, settings, masks, drawn, again[rng.integers(len(again))], axes), rng
+    return Case(before, after, settings, masks, drawn, again[rng.integers(len(again))], len(sides)), rng
 
 
 def _draw_pair(
-    rng: np.random.Generator, shape: tuple[int, ...], channels: int, dtype: np.dtype[Any]
+    rng: np.random.Generator, shape: tuple[int, ...], spatial: int, dtype: np.dtype[Any]
 ) -> tuple[Array, Array]:
     """Return two images; what changed is of one of the forms that are hard to put together."""
-    first = len(shape) - (3 if channels else 2)
-    sides = (shape[first], shape[first + 1])
+    channels = shape[-1] if shape[-1] in (3, 4) else 0
+    first = len(shape) - spatial - bool(channels)
+    solid = shape[first : first + spatial]
+    sides = (solid[-2], solid[-1])
     largest = {"uint16": int(rng.choice([255, 4095, 65535]))}.get(dtype.name) or LARGEST[dtype.name]
     ground, other_ground = _draw_ground(rng, sides)
-    changed = _draw_mask(rng, sides)
+    changed = _draw_change(rng, solid)
     if channels:
         ground, other_ground, changed = ground[..., None], other_ground[..., None], changed[..., None]
     texture = 0.2 * rng.choice([0, 0.3, 1]) * rng.random(shape)
@@ -153,7 +168,7 @@ def _draw_pair(
     if dtype.kind == "f" and rng.random() < 0.4:
         for image in (one, other):
             image.reshape(-1)[rng.integers(image.size, size=3)] = rng.choice([np.nan, np.inf, -np.inf], 3)
-        holes = _draw_mask(rng, sides)
+        holes = _draw_change(rng, solid)
         one[(slice(None),) * first + (holes,)] = np.nan
     if channels == 4 and rng.random() < 0.6:
         one[..., 3] = largest
@@ -172,6 +187,23 @@ def _draw_ground(rng: np.random.Generator, sides: tuple[int, int]) -> tuple[Arra
     (top, left), (down, across) = rng.integers(10, 20, 2), rng.integers(-9, 10, 2)
     one, other = whole[top:, left:], turned[top + down :, left + across :]
     return one[: sides[0], : sides[1]], other[: sides[0], : sides[1]]
+
+
+def _draw_change(rng: np.random.Generator, sides: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return a mask of an image or a volume; in that, now and then a thing that is closed in front and behind."""
+    if len(sides) == 2:
+        return _draw_mask(rng, (sides[0], sides[1]))
+    planes = np.zeros(sides, bool)
+    if rng.random() < 0.5:
+        front, behind = sorted(rng.integers(0, sides[0], 2))
+        planes[front : behind + 1] = _draw_mask(rng, (sides[1], sides[2]))
+        rows, columns = (sorted(rng.integers(0, side, 2)) for side in sides[1:])
+        planes[front : behind + 1 : max(1, behind - front), slice(*rows), slice(*columns)] = True
+        return planes
+    for plane in planes:
+        if rng.random() < 0.6:
+            plane[:] = _draw_mask(rng, (sides[1], sides[2]))
+    return planes
 
 
 def _draw_mask(rng: np.random.Generator, sides: tuple[int, int]) -> NDArray[np.bool_]:
@@ -250,7 +282,7 @@ def hold(seed: int) -> Held:
             assert repr(found) == repr(whole), f"{found!r} in chunks, {whole!r} in memory"
             return Held(reads, 0, True, False)
         hold_against(found, whole)
-        hold_against_opencv(found, case)
+        hold_against_peers(found, case)
         if case.again:
             hold_against(found.rethreshold(**case.again), whole.rethreshold(**case.again))
     hold_seams(rng)
@@ -275,13 +307,16 @@ def _try_to_compare(before: Any, after: Any, settings: dict[str, Any]) -> Compar
 
 def _cut(rng: np.random.Generator, image: Array, case: Case) -> Any:
     """Return an image in chunks: of dask now and then."""
-    first = image.ndim - (case.axes if image.shape[-1] in (3, 4) and case.axes == 3 else 2)
-    most = int(rng.choice([2, 4, 8, 24]))
+    colour = image.shape[-1] in (3, 4)
+    first = max(0, image.ndim - case.spatial - colour)
+    rows = image.ndim - 2 - colour
+    most = int(rng.choice([2, 4, 8, 24] if case.spatial == 2 else [2, 4]))
     chunks = (
         *((1,) * length if rng.random() < 0.7 else (length,) for length in image.shape[:first]),
-        cut_axis(rng, image.shape[first], most),
-        cut_axis(rng, image.shape[first + 1], max(2, 24 // most)),
-        *((length,) for length in image.shape[first + 2 :]),
+        *(cut_axis(rng, length, 4) for length in image.shape[first:rows]),
+        cut_axis(rng, image.shape[rows], most),
+        cut_axis(rng, image.shape[rows + 1], max(2, (24 if case.spatial == 2 else 8) // most)),
+        *((length,) for length in image.shape[rows + 2 :]),
     )
     return da.from_array(image, chunks) if rng.random() < 0.1 else Chunked(image, chunks)
 
@@ -330,12 +365,19 @@ def greatest(image: Array, side: int) -> Array:
     return np.asarray(np.fmax.reduce(cells, axis=(-3, -1)))
 
 
-def hold_against_opencv(found: Comparison, case: Case) -> None:
-    """Hold the regions of a cut of the difference against OpenCV's contours, where it has a word for them."""
+def hold_against_peers(found: Comparison, case: Case) -> None:
+    """Hold the regions of a cut of the difference against OpenCV's contours, or scipy, which have no word for NaN."""
     if found.evidence is not None or found.frames or found.resolved["pixels_not_valid"]:
         return
     difference = found.difference.compute(scheduler="synchronous")
     mask = difference.astype(np.float64) > found.threshold
+    if case.spatial == 3:
+        labels = scipy_labels(mask)
+        kept = np.flatnonzero(np.bincount(labels.ravel())[1:] > case.settings["min_area"]) + 1
+        numbers = np.zeros(labels.max(initial=0) + 1, np.int32)
+        numbers[kept] = np.arange(1, kept.size + 1)
+        _equal("labels, by scipy", found.labels.compute(scheduler="synchronous"), numbers[labels])
+        return
     labels, boxes, areas = contours_of(mask, case.settings["min_area"])
     _equal("labels, by OpenCV", found.labels.compute(scheduler="synchronous"), labels)
     assert found.regions[BOX].to_numpy().tolist() == boxes, "boxes, by OpenCV"

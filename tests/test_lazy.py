@@ -316,7 +316,6 @@ def test_only_nan_is_no_mask_of_all() -> None:
     ("settings", "words"),
     [
         ({"size": "pad"}, "size is 'pad'"),
-        ({"spatial_ndim": 3}, "spatial_ndim is 3"),
         ({"evidence": lambda before, after: before}, "evidence is a function"),
     ],
 )
@@ -473,13 +472,13 @@ def test_a_tile_that_takes_long_can_be_stopped_within(monkeypatch: pytest.Monkey
     # One tile, of which the two sweeps that look at it have many bands each
     assert calls.count(1) > 10
     worked_on: list[int] = []
-    look = streaming._look_at_band
+    look = streaming._look_at_plane
 
     def count(*args: Any) -> Any:
         worked_on.append(1)
         return look(*args)
 
-    monkeypatch.setattr(streaming, "_look_at_band", count)
+    monkeypatch.setattr(streaming, "_look_at_plane", count)
 
     def stop(done: int, total: int) -> None:
         if len(worked_on) == 3:

@@ -13,11 +13,21 @@ from numpy.typing import NDArray
 
 from . import intensity, resampling
 from .planes import forget_transparent, make_colours, read_only, usable_as_it_is, with_nan
-from .preparation import Pair, Plane, write_luma
+from .preparation import Pair, Plane, Volume, fold, write_luma
 from .sources import Kept, Part, Source
-from .tiles import Box, Work, breathe
+from .tiles import Box, Slab, Work, breathe
 
-__all__ = ["Facts", "PlaneView", "Reader", "cut_out", "find_valid", "make_block", "make_planes", "match_light"]
+__all__ = [
+    "Facts",
+    "PlaneView",
+    "Reader",
+    "cut_out",
+    "find_valid",
+    "make_block",
+    "make_planes",
+    "match_light",
+    "pick_plane",
+]
 
 # Pixels around a place that resampling takes.
 TAPS = 4
@@ -55,6 +65,18 @@ class Facts(NamedTuple):
     light: intensity.Light | None = None
     clipped: tuple[bool, bool] = (False, False)
     """Whether the gray plane, and the colours, of after may be clipped."""
+    volume: Volume | None = None
+    """None for images."""
+
+    @property
+    def planes(self) -> int:
+        """Number of planes, 1 of an image."""
+        return 1 if self.volume is None else self.volume.planes
+
+    @property
+    def tall(self) -> tuple[int, int]:
+        """Rows and columns of the result with its planes one under the other."""
+        return self.planes * self.grid[0], self.grid[1]
 
     @property
     def plane_dtype(self) -> np.dtype[Any]:
@@ -89,20 +111,33 @@ class Reader(NamedTuple):
     """before, after, and a source for each of ``facts.masks``."""
     frames: tuple[tuple[int, ...], ...]
     """The leading axes of each source at this frame."""
+    solid: tuple[bool, ...]
+    """Which sources have an axis of planes after these; of a volume, the others are masks for all planes."""
 
-    def work(self, box: Box, *given: Any) -> Work:
-        """Return the work on a box of the result, for a function ``(arrays, facts, box, *given)``."""
+    def work(self, box: Box, *given: Any, slab: Slab = (0, 1)) -> Work:
+        """Return the work on a box of the result, for a function ``(arrays, facts, box, *given)``.
+
+        Of a volume, the arrays have the planes of `slab`.
+        """
         parts = [
-            Part(source, (*frame, slice(*area[::2]), slice(*area[1::2])))
+            Part(source, (*frame, *([slice(*slab)] if solid else []), slice(*area[::2]), slice(*area[1::2])))
             for area in self.facts.find_areas(box)
-            for source, frame in zip(self.sources, self.frames, strict=True)
+            for source, frame, solid in zip(self.sources, self.frames, self.solid, strict=True)
         ]
         return Work(tuple(parts), (self.facts, box, *given))
 
-    def read(self, box: Box, kept: Kept | None = None) -> Pair:
+    def read(self, box: Box, kept: Kept | None = None, slab: Slab = (0, 1)) -> Pair:
         """Return a box of the pair, with the help of chunks that are `kept`."""
-        parts, given = self.work(box)
+        parts, given = self.work(box, slab=slab)
         return make_block([part.read(kept) for part in parts], *given)
+
+    def at(self, plane: int) -> Reader:
+        """Return a plane of a volume as an image; an image is its own."""
+        if self.facts.volume is None:
+            return self
+        frames = [(*frame, plane) if solid else frame for frame, solid in zip(self.frames, self.solid, strict=True)]
+        flat = (False,) * len(self.solid)
+        return self._replace(facts=self.facts._replace(volume=None), frames=tuple(frames), solid=flat)
 
 
 class PlaneView:
@@ -144,14 +179,19 @@ def cut_out(arrays: list[NDArray[Any]], facts: Facts, box: Box, inner: Box) -> l
     each = len(arrays) // len(areas)
     found = []
     for number, (area, part) in enumerate(zip(areas, inner_areas, strict=True)):
-        rows = slice(part[0] - area[0], part[2] - area[0])
-        columns = slice(part[1] - area[1], part[3] - area[1])
-        found += [array[rows, columns] for array in arrays[number * each : (number + 1) * each]]
+        place = slice(part[0] - area[0], part[2] - area[0]), slice(part[1] - area[1], part[3] - area[1])
+        for array in arrays[number * each : (number + 1) * each]:
+            found.append(array[place if facts.volume is None or array.ndim == 2 else (slice(None), *place)])
     return found
 
 
 def make_planes(arrays: list[NDArray[Any]], facts: Facts) -> tuple[list[Plane], NDArray[np.bool_] | None]:
-    """Return both images of an area, without colour where that does not count, and which pixels count (None: all)."""
+    """Return both images of an area, without colour where that does not count, and which pixels count (None: all).
+
+    The planes of a volume are laid one under the other.
+    """
+    if facts.volume is not None:
+        arrays = [_lay_tall(array, len(arrays[0])) for array in arrays]
     planes = []
     for array, channels in zip(arrays, facts.channels, strict=False):
         planes.append(Plane(array[..., 0] if channels == "gray" and array.ndim == 3 else array, channels))
@@ -159,6 +199,12 @@ def make_planes(arrays: list[NDArray[Any]], facts: Facts) -> tuple[list[Plane], 
         planes = [Plane(plane.data.copy(), plane.channels) for plane in planes]
         forget_transparent(planes)
     return planes, find_valid(arrays[2:], facts)
+
+
+def _lay_tall(array: NDArray[Any], count: int) -> NDArray[Any]:
+    """Return an array (planes, H, W), or a mask (H, W) for so many planes, as a tall plane."""
+    solid = np.broadcast_to(array, (count, *array.shape)) if array.ndim == 2 else array
+    return solid.reshape(-1, *solid.shape[2:])
 
 
 def find_valid(masks: list[NDArray[Any]], facts: Facts) -> NDArray[np.bool_] | None:
@@ -171,7 +217,7 @@ def find_valid(masks: list[NDArray[Any]], facts: Facts) -> NDArray[np.bool_] | N
 
 
 def make_block(arrays: list[NDArray[Any]], facts: Facts, box: Box) -> Pair:
-    """Return a box of the pair from what was read for it."""
+    """Return a box of the pair from what was read for it; of a volume, one of as many planes."""
     areas = facts.find_areas(box)
     each = len(arrays) // len(areas)
     pairs = [_prepare(arrays[first : first + each], facts) for first in range(0, len(arrays), each)]
@@ -179,7 +225,16 @@ def make_block(arrays: list[NDArray[Any]], facts: Facts, box: Box) -> Pair:
     if facts.light is not None:
         pair = match_light(pair, facts.light, facts.clipped)
     before, after, *colours = (read_only(np.ascontiguousarray(plane)) for plane in (*pair[:2], *pair.colours))
-    return pair._replace(before=before, after=after, colours=tuple(colours))
+    volume = None if facts.volume is None else facts.volume._replace(planes=len(arrays[0]))
+    return pair._replace(before=before, after=after, colours=tuple(colours), volume=volume)
+
+
+def pick_plane(pair: Pair, plane: int) -> Pair:
+    """Return a plane of a volume as an image; an image is its own."""
+    if pair.volume is None:
+        return pair
+    before, after, *colours = (fold(each, pair.volume)[plane] for each in (*pair[:2], *pair.colours))
+    return pair._replace(before=before, after=after, colours=tuple(colours), volume=None)
 
 
 def _prepare(arrays: list[NDArray[Any]], facts: Facts) -> Pair:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import detection, frames, kinds, pairing, planes, preparation, sweeps, tiles, volumes
+from . import detection, frames, kinds, pairing, planes, preparation, regions, sweeps, tiles, volumes
 from .measured import Cut, Cuts, Measured, Shared, add_kinds, find_cut, find_shared, make_boxes
 from .noise import Limits
 from .preparation import Pair, Plane, fold, unfold
-from .regions import name_box
 from .settings import Settings
 from .tiles import Progress, Step
 
@@ -61,7 +60,7 @@ def measure(
         whole["frames_not_shared"] = stack.not_shared
     alike = stack.sides[0] == stack.sides[1] and not stack.not_shared
     if solid is not None:
-        pair, alike = pair._replace(volume=solid.volume), alike and not solid.notes["pixels_not_shared"]
+        pair, alike = pair._replace(volume=solid.fit.volume), alike and not solid.fit.notes["pixels_not_shared"]
     measured = []
     for frame in range(stack.count):
         of_it, notes = pairing.settle(stack.pick_pair(pair, frame), stack.sides, shape, settings, step)
@@ -70,7 +69,7 @@ def measure(
             **whole,
             "pixels_not_valid": found.difference.size - int(found.histogram.sum()),
             **notes,
-            **(solid.notes if solid is not None else {}),
+            **(solid.fit.notes if solid is not None else {}),
             **_say_same(stack.pick_planes(frame), found, alike),
             "offset": preparation.find_offset(of_it.before, of_it.after),
         }
@@ -159,16 +158,16 @@ def _cut(measured: Measured, settings: Settings, shared: Shared, step: Step) -> 
         evidence, limits = measured.evidence, measured.limits
         radius = limits.radius if limits is not None else 1
         found, forgiven = detection.find_changes(evidence, cut, settings.min_area, pair, radius, step)
-        labels, regions = sweeps.paint_regions(found, difference, evidence, pair, step)
-        _tell_kinds(regions, labels, pair, limits, step)
+        labels, table = sweeps.paint_regions(found, difference, evidence, pair, step)
+        _tell_kinds(table, found, labels, pair, limits, step)
         if limits is not None:
             notes |= {"noise": limits.noise, "edge_tolerance": limits.radius}
     else:
         forgiven = np.empty((0, 4 if pair.volume is None else 6), np.int64)
-        labels, regions = sweeps.label_regions(difference, cut, settings.min_area, pair, step)
+        labels, table = sweeps.label_regions(difference, cut, settings.min_area, pair, step)
     if settings.size == "pad":
-        regions = _add_alone(labels, regions, pairing.find_alone(measured.resolved["sizes"]))
-    return Cut(measured, cut, labels, regions, make_boxes(forgiven), notes)
+        table = _add_alone(labels, table, pairing.find_alone(measured.resolved["sizes"]))
+    return Cut(measured, cut, labels, table, make_boxes(forgiven), notes)
 
 
 def _measure_evidence(measured: Measured, limits: Limits | None, settings: Settings, step: Step) -> Measured:
@@ -193,7 +192,7 @@ def _find_difference(measured: Measured, settings: Settings, step: Step) -> NDAr
 
 
 def _add_alone(
-    labels: NDArray[np.int32], regions: pd.DataFrame, alone: Mapping[str, list[tuple[slice, slice]]]
+    labels: NDArray[np.int32], table: pd.DataFrame, alone: Mapping[str, list[tuple[slice, slice]]]
 ) -> pd.DataFrame:
     """Add what only one image has to labels and table, as regions after the others."""
     import pandas as pd
@@ -202,18 +201,23 @@ def _add_alone(
         mask = np.zeros(labels.shape, np.float32)
         for part in parts:
             mask[part] = 1
-            labels[part] = len(regions) + 1
+            labels[part] = len(table) + 1
         found = sweeps.find_regions(mask, 0.5, min_area=-1)[1].drop(columns=["difference_mean", "difference_max"])
         other = "after" if name == "before" else "before"
-        found = found.assign(label=len(regions) + 1, kind=f"only in {name}", reason=f"{other} does not reach as far")
-        if "partner" in regions:
+        found = found.assign(label=len(table) + 1, kind=f"only in {name}", reason=f"{other} does not reach as far")
+        if "partner" in table:
             found["partner"] = 0
-        regions = pd.concat([regions, found], ignore_index=True)
-    return regions
+        table = pd.concat([table, found], ignore_index=True)
+    return table
 
 
 def _tell_kinds(
-    regions: pd.DataFrame, labels: NDArray[np.int32], pair: Pair, limits: Limits | None, step: Step
+    table: pd.DataFrame,
+    changes: regions.Regions,
+    labels: NDArray[np.int32],
+    pair: Pair,
+    limits: Limits | None,
+    step: Step,
 ) -> None:
     """Add to the table what kind of change each region is."""
     images = pair.colours or (pair.before, pair.after)
@@ -221,8 +225,13 @@ def _tell_kinds(
     noise = limits.noise if limits is not None else 0.0
     levels = (pair.data_range, noise, tiles.uncounted(step))
     if pair.volume is None:
-        found = kinds.name_kinds(before, after, labels, regions[name_box()].to_numpy(np.int64), *levels)
-    else:
-        before, after = (fold(image, pair.volume) for image in (before, after))
-        found = volumes.name_kinds(before, after, labels, len(regions), *levels)
-    add_kinds(regions, found)
+        add_kinds(table, kinds.name_kinds(before, after, labels, changes.boxes, *levels))
+        return
+    before, after = (fold(image, pair.volume) for image in (before, after))
+
+    def name_in(plane: int, of_plane: regions.Regions) -> kinds.Kinds:
+        local = np.empty(labels.shape[1:], np.int32)
+        regions.paint_tile(of_plane, 0, len(local), local)
+        return kinds.name_kinds(before[plane], after[plane], local, of_plane.boxes, *levels)
+
+    add_kinds(table, volumes.name_kinds(changes, labels.shape[1], name_in))

@@ -10,12 +10,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import cropping, frames, lazy_maps, planes, preparation, regions, ssim, streaming, surveying, tiles
+from . import (
+    cropping,
+    frames,
+    kinds,
+    lazy_maps,
+    planes,
+    preparation,
+    regions,
+    ssim,
+    streaming,
+    surveying,
+    tiles,
+    volumes,
+)
 from .measured import Cut, Cuts, Measured, Shared, add_kinds, find_cut, find_shared, make_boxes
 from .noise import Limits
 from .settings import Settings
 from .streaming import Ask, Seen
-from .tiles import Box, Progress, Step
+from .tiles import Progress, Step, Tiling
 
 if TYPE_CHECKING:
     from .blocks import Reader
@@ -30,7 +43,7 @@ class Parts(NamedTuple):
     """A frame of images that are read in parts, and what was seen of it."""
 
     reader: Reader
-    boxes: list[Box]
+    tiling: Tiling
     seen: Seen
     ask: Ask
     """With what it was looked at."""
@@ -63,14 +76,14 @@ def measure(
 
     The parameters are those of `comparison.compare`.
     """
+    opened = surveying.open_images(before, after, settings, masks, spacing)
     _check(settings, evidence)
-    opened = surveying.open_images(before, after, settings, masks)
     names = frames.name_axes(opened.leading, axes)
-    boxes = opened.cut()
+    tiling = opened.cut()
     again = settings.threshold == "otsu" or (settings.threshold == "auto" and settings.shared_threshold)
     # A survey, a look, another for which the threshold is known, and the table; what is left out counts as done
-    step = tiles.stepper(progress, opened.count * len(boxes) * 4)
-    surveyed = surveying.survey(opened, settings, boxes, step)
+    step = tiles.stepper(progress, opened.count * tiling.total * 4)
+    surveyed = surveying.survey(opened, settings, tiling, step)
     whole: dict[str, Any] = {
         "data_range": surveyed.facts.data_range,
         "channels": dict(zip(("before", "after"), opened.channels, strict=True)),
@@ -78,34 +91,35 @@ def measure(
     }
     if opened.leading:
         whole["frames_not_shared"] = opened.not_shared
-    alike = opened.sides[0] == opened.sides[1] and not opened.not_shared
-    window = planes.make_window(settings, surveyed.facts.data_range)
-    factor = _find_factor(opened.grid, opened.count)
+    facts = surveyed.facts
+    window = planes.make_window(settings, facts.data_range, facts.volume)
+    flat = planes.make_window(settings, facts.data_range)
+    factor = _find_factor(facts.grid, opened.count * facts.planes)
     measured = []
     for frame in range(opened.count):
-        reader, notes = surveying.settle(opened, surveyed, frame, settings, boxes, step)
+        reader, notes = surveying.settle(opened, surveyed, frame, settings, tiling, step)
         limits = None
         if settings.threshold == "auto" and not settings.shared_threshold:
-            limits = streaming.measure_limits([reader], window, step)
-        ask = Ask(window, limits, None if again else find_cut(settings, np.zeros(256, np.int64))[0], factor)
-        seen = streaming.look(reader, boxes, ask, step)
-        pixels = int(seen.histogram.sum())
+            limits = streaming.measure_limits([reader], flat, step)
+        ask = Ask(window, flat, limits, None if again else find_cut(settings, np.zeros(256, np.int64))[0], factor)
+        seen = streaming.look(reader, tiling, ask, step)
+        tally = seen.tally
+        pixels = int(tally.histogram.sum())
         resolved = {
             **whole,
-            "pixels_not_valid": math.prod(reader.facts.grid) - pixels,
+            "pixels_not_valid": math.prod(reader.facts.tall) - pixels,
             **notes,
-            "identical": alike and seen.same,
-            "same_luma": not seen.differs and opened.channels[0] != "gray",
+            **(opened.fit.notes if opened.fit is not None else {}),
+            "identical": opened.alike and tally.same,
+            "same_luma": not tally.differs and opened.channels[0] != "gray",
             "offset": preparation.find_offset(*seen.grids),
         }
-        score = seen.total / (seen.pixels * ssim.SCORE_STEPS) if seen.pixels else math.nan
+        score = tally.total / (tally.pixels * ssim.SCORE_STEPS) if tally.pixels else math.nan
         pair = lazy_maps.make_pair(reader)
-        parts = Parts(reader, boxes, seen, ask)
-        measured.append(Measured(score, seen.histogram, None, None, limits, pair, resolved, parts))
+        parts = Parts(reader, tiling, seen, ask)
+        measured.append(Measured(score, tally.histogram, None, None, limits, pair, resolved, parts))
     # Where nothing is left, it may also be that nothing is finite
-    if not any(each.histogram.any() for each in measured) and surveying.is_all_masked(
-        opened, surveyed.facts, boxes, step
-    ):
+    if not any(each.histogram.any() for each in measured) and surveying.is_all_masked(opened, facts, tiling, step):
         raise ValueError(frames.NOTHING_LEFT)
     return measured, dict(zip(names, opened.leading, strict=True)), step
 
@@ -114,7 +128,6 @@ def _check(settings: Settings, evidence: Any) -> None:
     """Raise ValueError where something needs the images as a whole."""
     asked = {
         "size is 'pad'": settings.size == "pad",
-        "spatial_ndim is 3": settings.spatial_ndim == 3,
         "evidence is a function": evidence is not None,
     }
     for words, is_asked in asked.items():
@@ -136,14 +149,14 @@ def _find_factor(grid: tuple[int, int], count: int) -> int:
 def count_cut_steps(measured: Sequence[Measured], settings: Settings) -> int:
     """Return how often `cut` calls its step."""
     # Another look and the table
-    return sum(2 * len(each.parts.boxes) for each in measured)
+    return sum(2 * each.parts.tiling.total for each in measured)
 
 
 def cut(measured: list[Measured], settings: Settings, leading: tuple[int, ...], step: Step) -> Cuts:
     """Do the fast half for all frames; `measured` is emptied."""
 
     def measure_limits(some: Sequence[Measured]) -> Limits:
-        return streaming.measure_limits([each.parts.reader for each in some], some[0].parts.ask.window, step)
+        return streaming.measure_limits([each.parts.reader for each in some], some[0].parts.ask.flat, step)
 
     shared = find_shared(measured, settings, measure_limits)
     every: list[Cut] = []
@@ -179,21 +192,27 @@ def _make_arrays(
         for each, of_it in zip(every, seen, strict=True)
     ]
     reader, coarsest = made[0].reader, made[0].ask.factor
-    cells = seen[0].difference.shape
+    facts = reader.facts
+    lead = leading if facts.volume is None else (*leading, facts.planes)
     auto = every[0].notes["threshold_rule"] == "auto"
     overview = _stack([each.difference for each in seen], leading)
     of_evidence = _stack([each.evidence for each in seen], leading)
-    painted = [lazy_maps.paint(*each, (0, 0, *cells), reader.facts.grid, coarsest) for each in found]
-    labels = _stack(painted, leading)
+    rows, columns = seen[0].difference.shape[-2:]
+    painted = [
+        lazy_maps.paint(*each, plane, (0, 0, rows, columns), facts.grid, coarsest)
+        for each in found
+        for plane in range(facts.planes)
+    ]
+    labels = _stack(painted, lead)
     factors = lazy_maps.list_factors(coarsest)
 
     def levels(make: Any, last: NDArray[Any]) -> list[Any]:
         return [*(make(factor) for factor in factors[:-1]), last if coarsest > 1 else lazy_maps.hold(last)]
 
     pyramid = Pyramid(
-        levels(lambda factor: lazy_maps.make_map(made, leading, False, factor), overview),
-        levels(lambda factor: lazy_maps.make_map(made, leading, True, factor), of_evidence) if auto else None,
-        levels(lambda factor: lazy_maps.make_labels(found, reader, leading, factor), labels),
+        levels(lambda factor: lazy_maps.make_map(made, lead, False, factor), overview),
+        levels(lambda factor: lazy_maps.make_map(made, lead, True, factor), of_evidence) if auto else None,
+        levels(lambda factor: lazy_maps.make_labels(found, reader, lead, factor), labels),
     )
     frames_of = []
     for number, each in enumerate(every):
@@ -214,36 +233,48 @@ def _stack(arrays: list[NDArray[Any]], leading: tuple[int, ...]) -> NDArray[Any]
 
 def _cut(measured: Measured, settings: Settings, shared: Shared, step: Step) -> tuple[Cut, regions.Regions]:
     """Do the fast half of a frame; the regions are returned too, for the labels are made of them."""
-    reader, boxes, seen, ask = measured.parts
+    reader, tiling, seen, ask = measured.parts
     cut, notes = find_cut(settings, shared if isinstance(shared, np.ndarray) else measured.histogram)
     auto, identical = settings.threshold == "auto", measured.resolved["identical"]
     limits = None
     if auto:
         limits = shared if isinstance(shared, Limits) else None if identical else measured.limits
         if limits is None and not identical:
-            limits = streaming.measure_limits([reader], ask.window, step)
+            limits = streaming.measure_limits([reader], ask.flat, step)
     wanted = ask._replace(limits=None if identical else limits, cut=cut)
     if identical and auto:
         nothing = np.where(np.isnan(seen.difference), np.nan, np.float32(0))
-        seen = seen._replace(runs=regions.no_runs(reader.facts.grid[0]), weights=np.zeros(0), evidence=nothing)
-        step(len(boxes))
+        seen = seen._replace(runs=regions.no_runs(reader.facts.tall[0]), weights=np.zeros(0), evidence=nothing)
+        step(tiling.total)
     elif wanted.cut != ask.cut or wanted.limits is not ask.limits:
-        seen = streaming.look(reader, boxes, wanted, step)
+        seen = streaming.look(reader, tiling, wanted, step)
     else:
-        step(len(boxes))
-    width = reader.facts.grid[1]
+        step(tiling.total)
+    facts = reader.facts
     if auto:
-        kept = streaming.cut_evidence(seen, width, settings.min_area)
+        kept = streaming.cut_evidence(seen, facts, settings.min_area)
         radius = limits.radius if limits is not None else 1
         found, forgiven = streaming.find_changes(kept, reader, radius, step)
         if limits is not None:
             notes |= {"noise": limits.noise, "edge_tolerance": limits.radius}
     else:
-        found = regions.make_regions(seen.runs, width, settings.min_area)
-        forgiven = np.empty((0, 4), np.int64)
-    table = streaming.measure_table(found, reader, boxes, wanted, auto, step)
+        count = None if facts.volume is None else facts.planes
+        found = regions.make_regions(seen.runs, facts.grid[1], settings.min_area, count)
+        forgiven = found.boxes[:0]
+    table = streaming.measure_table(found, reader, tiling, wanted, auto, step)
     if auto:
-        add_kinds(table, cropping.tell_kinds(found, reader, limits.noise if limits is not None else 0.0, step))
-    parts = Parts(reader, boxes, seen, wanted)
+        add_kinds(table, _tell_kinds(found, reader, limits.noise if limits is not None else 0.0, step))
+    parts = Parts(reader, tiling, seen, wanted)
     measured = measured._replace(limits=limits if auto else measured.limits, parts=parts)
     return Cut(measured, cut, None, table, make_boxes(forgiven), notes), found
+
+
+def _tell_kinds(found: regions.Regions, reader: Reader, noise: float, step: Step) -> kinds.Kinds:
+    """Return what kind of change each region of a frame is."""
+    if reader.facts.volume is None:
+        return cropping.tell_kinds(found, reader, noise, step)
+
+    def tell(plane: int, of_plane: regions.Regions) -> kinds.Kinds:
+        return cropping.tell_kinds(of_plane, reader.at(plane), noise, step)
+
+    return volumes.name_kinds(found, reader.facts.grid[0], tell)

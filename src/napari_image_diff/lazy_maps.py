@@ -32,7 +32,7 @@ class Frame(NamedTuple):
     ask: Ask
     """Without limits there is no evidence: it is 0 everywhere."""
     difference: NDArray[np.float32]
-    """The overview, with cells as `ask` has them."""
+    """The overview, with cells as `ask` has them; of a volume with planes."""
     evidence: NDArray[np.float32]
     complete: bool
     """Whether all pixels are valid."""
@@ -94,7 +94,7 @@ def list_factors(coarsest: int) -> list[int]:
 def _cut(reader: Reader, factor: int) -> list[list[tuple[int, int]]]:
     """Return rows and columns, in cells, of the chunks of a map."""
     if factor == 1:
-        rows, columns, *_ = reader.sources[0].chunks[len(reader.frames[0]) :]
+        rows, columns, *_ = reader.sources[0].chunks[len(reader.frames[0]) + reader.solid[0] :]
         boxes = tiles.cut_boxes(reader.facts.grid, (rows, columns), CHUNK_PIXELS)
         return [sorted({box[axis::2] for box in boxes}) for axis in range(2)]  # type: ignore[misc]
     side = max(FEWEST_CELLS, int(CHUNK_PIXELS**0.5) * 2 // factor)
@@ -103,23 +103,27 @@ def _cut(reader: Reader, factor: int) -> list[list[tuple[int, int]]]:
 
 
 def make_map(frames: Sequence[Frame], leading: tuple[int, ...], of_evidence: bool, factor: int = 1) -> Any:
-    """Return the difference, or evidence, of all frames, (..., H, W) float32, the greatest in each cell."""
+    """Return the difference, or evidence, of all frames, (..., H, W) float32, the greatest in each cell.
 
-    def make(frame: int, cells: Box) -> NDArray[np.float32]:
-        return _make_cells(frames[frame], cells, of_evidence, factor)
+    Planes of volumes are the last of the leading axes; a chunk is of one.
+    """
+    planes = frames[0].reader.facts.planes
+
+    def make(number: int, cells: Box) -> NDArray[np.float32]:
+        return _make_cells(frames[number // planes], number % planes, cells, of_evidence, factor)
 
     name = "evidence" if of_evidence else "difference"
     return _assemble(name, leading, _cut(frames[0].reader, factor), np.float32, make)
 
 
-def _make_cells(frame: Frame, cells: Box, of_evidence: bool, factor: int) -> NDArray[np.float32]:
-    """Return some cells of a map."""
+def _make_cells(frame: Frame, plane: int, cells: Box, of_evidence: bool, factor: int) -> NDArray[np.float32]:
+    """Return some cells of a plane of a map."""
     reader, ask = frame[:2]
     grid = reader.facts.grid
     found = np.full((cells[2] - cells[0], cells[3] - cells[1]), np.nan, np.float32)
     overview, step = frame.evidence if of_evidence else frame.difference, ask.factor // factor
     rows, columns = (slice(cells[axis] // step, -(-cells[axis + 2] // step)) for axis in range(2))
-    if frame.complete and not overview[rows, columns].any():
+    if frame.complete and not overview.reshape(-1, *overview.shape[-2:])[plane, rows, columns].any():
         # The greatest is 0
         found[:] = 0
         return found
@@ -127,18 +131,24 @@ def _make_cells(frame: Frame, cells: Box, of_evidence: bool, factor: int) -> NDA
     for row, column in itertools.product(range(cells[0], cells[2], side), range(cells[1], cells[3], side)):
         bottom, right = min(row + side, cells[2]), min(column + side, cells[3])
         tile = (row * factor, column * factor, min(bottom * factor, grid[0]), min(right * factor, grid[1]))
-        part = _measure_tile(reader, tile, ask, of_evidence)
+        part = _measure_tile(reader, plane, tile, ask, of_evidence)
         found[row - cells[0] : bottom - cells[0], column - cells[1] : right - cells[1]] = pyramids.pool(
             part, 0, 0, factor
         )
     return found
 
 
-def _measure_tile(reader: Reader, tile: Box, ask: Ask, of_evidence: bool) -> NDArray[np.float32]:
-    """Return the difference or the evidence of a tile."""
-    box = streaming.grow(tile, streaming.rim_of(ask), reader.facts.grid)
+def _measure_tile(reader: Reader, plane: int, tile: Box, ask: Ask, of_evidence: bool) -> NDArray[np.float32]:
+    """Return the difference or the evidence of a plane of a tile."""
+    planes = reader.facts.planes
+    if of_evidence and reader.facts.volume is not None:
+        # Each plane by itself
+        reader, plane, planes, ask = reader.at(plane), 0, 1, ask._replace(window=ask.flat)
     wanted = ask if of_evidence else ask._replace(limits=None)
-    difference, evidence, _ = streaming.measure_block(reader.read(box), reader.facts, box, tile, wanted)
+    box = streaming.grow(tile, streaming.rim_of(wanted), reader.facts.grid)
+    slab = streaming.grow_slab((plane, plane + 1), ask.window, planes)
+    block = reader.read(box, slab=slab)
+    difference, evidence, _ = streaming.measure_block(block, reader.facts, box, tile, wanted, plane - slab[0])
     top, left, bottom, right = streaming.shift_box(tile, box)
     if of_evidence and ask.limits is None:
         part = difference[top:bottom, left:right]
@@ -153,30 +163,41 @@ def make_labels(
 
     `found` are the regions of each frame, and the number before that of the first.
     """
-    grid = reader.facts.grid
+    facts = reader.facts
 
-    def make(frame: int, cells: Box) -> NDArray[np.int32]:
-        of_frame, first = found[frame]
-        return paint(of_frame, first, cells, grid, factor)
+    def make(number: int, cells: Box) -> NDArray[np.int32]:
+        of_frame, first = found[number // facts.planes]
+        return paint(of_frame, first, number % facts.planes, cells, facts.grid, factor)
 
     return _assemble("labels", leading, _cut(reader, factor), np.int32, make)
 
 
-def paint(of_frame: regions.Regions, first: int, cells: Box, grid: tuple[int, int], factor: int) -> NDArray[np.int32]:
-    """Return some cells of the labels of a frame, whose numbers begin after `first`."""
+def paint(
+    of_frame: regions.Regions, first: int, plane: int, cells: Box, grid: tuple[int, int], factor: int
+) -> NDArray[np.int32]:
+    """Return some cells of the labels of a plane of a frame, whose numbers begin after `first`."""
     top, left, bottom, right = (side * factor for side in cells)
-    runs, labels = regions.clip_runs(of_frame, top, left, min(bottom, grid[0]), min(right, grid[1]))
+    above = plane * grid[0]
+    runs, labels = regions.clip_runs(of_frame, above + top, left, above + min(bottom, grid[0]), min(right, grid[1]))
     painted = np.empty((cells[2] - cells[0], cells[3] - cells[1]), np.int32)
     regions.paint_runs(runs, labels + np.int32(first), painted, factor)
     return painted
 
 
 def make_pair(reader: Reader) -> Pair:
-    """Return a frame of the images as they are compared, as dask arrays."""
+    """Return a frame of the images as they are compared, as dask arrays; planes of volumes one under the other."""
     spans, facts = _cut(reader, 1), reader.facts
+    height = facts.grid[0]
+    spans[0] = [
+        (plane * height + top, plane * height + bottom) for plane in range(facts.planes) for top, bottom in spans[0]
+    ]
+
+    def read(number: int, box: Box) -> Pair:
+        plane = box[0] // height
+        return reader.at(plane).read((box[0] - plane * height, box[1], box[2] - plane * height, box[3]))
 
     def plane(name: str, take: Callable[[Pair], NDArray[Any]], dtype: Any, channels: tuple[int, ...] = ()) -> Any:
-        return _assemble(name, (), spans, dtype, lambda frame, box: take(reader.read(box)), channels)
+        return _assemble(name, (), spans, dtype, lambda number, box: take(read(number, box)), channels)
 
     before = plane("before", lambda pair: pair.before, facts.plane_dtype)
     after = plane("after", lambda pair: pair.after, facts.plane_dtype)
@@ -189,4 +210,4 @@ def make_pair(reader: Reader) -> Pair:
             plane("before", lambda pair: pair.colours[0], dtype, channels),
             plane("after", lambda pair: pair.colours[1], dtype, channels),
         )
-    return Pair(before, after, facts.data_range, facts.center, facts.quantum, colours)
+    return Pair(before, after, facts.data_range, facts.center, facts.quantum, colours, facts.volume)

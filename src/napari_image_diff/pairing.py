@@ -15,7 +15,11 @@ from .planes import forget_transparent, is_transparent, make_colours, make_gray,
 from .preparation import Pair, Plane
 from .settings import Settings
 
-__all__ = ["Found", "find_alone", "find_grid", "make_notes", "make_pair", "settle"]
+__all__ = ["VOLUMES_LIE", "Found", "find_alone", "find_grid", "make_notes", "make_pair", "settle"]
+
+
+# Why volumes are not aligned.
+VOLUMES_LIE = "volumes are compared as they lie"
 
 
 class Found(NamedTuple):
@@ -83,7 +87,7 @@ def settle(
         pair.before, pair.after, settings.align if pair.volume is None else "none", pair.data_range
     )
     if pair.volume is not None:
-        aligned = aligned._replace(reason="volumes are compared as they lie")
+        aligned = aligned._replace(reason=VOLUMES_LIE)
     if aligned.outcome == "aligned" or pair.before.shape != grid or pair.after.shape != grid:
         pair = _place(pair, aligned.matrix, grid, step)
     light = None

@@ -28,6 +28,7 @@ __all__ = [
     "clip_runs",
     "connect_runs",
     "find_holders",
+    "find_largest_planes",
     "find_runs",
     "find_unit",
     "join_columns",
@@ -42,6 +43,7 @@ __all__ = [
     "no_runs",
     "paint_runs",
     "paint_tile",
+    "pick_plane",
     "sum_tile",
     "weigh_runs",
     "weigh_tile",
@@ -165,6 +167,43 @@ def clip_runs(found: Regions, top: int, left: int, bottom: int, right: int) -> t
         runs.offsets[top : bottom + 1], runs.starts, runs.stops, found.labels, left, right
     )
     return Runs(offsets, starts, stops, runs.open[:0]), labels
+
+
+def pick_plane(found: Regions, first: int, last: int, told: NDArray[np.int64]) -> Regions:
+    """Return the rows `first` to `last` of the regions of a volume, those of one plane, as regions of an image.
+
+    Those in `told`, regions from 0 that reach into the plane, are numbered 1 to N; any others come after them, as one.
+    """
+    numbers = np.full(len(found.area) + 1, len(told) + 1, np.int32)
+    numbers[0], numbers[told + 1] = 0, np.arange(1, len(told) + 1, dtype=np.int32)
+    offsets, starts, stops, labels = _clip_runs(
+        found.runs.offsets[first : last + 1], found.runs.starts, found.runs.stops, found.labels, 0, 2**31 - 1
+    )
+    labels = numbers[labels]
+    boxes = np.tile(np.array([2**62, 2**62, 0, 0]), (len(told) + 2, 1))
+    rows = np.repeat(np.arange(last - first), np.diff(offsets))
+    for column, (choose, sides) in enumerate(
+        ((np.minimum, rows), (np.minimum, starts), (np.maximum, rows + 1), (np.maximum, stops))
+    ):
+        choose.at(boxes[:, column], labels, sides)
+    area = np.bincount(labels, stops - starts, len(told) + 2).astype(np.int64)
+    kept = slice(1, len(told) + 1)
+    return Regions(
+        Runs(offsets, starts, stops, found.runs.open[:0]), labels, boxes[kept], area[kept], None, np.empty((0, 2))
+    )
+
+
+def find_largest_planes(found: Regions, rows: int) -> NDArray[np.int64]:
+    """Return, for each region of a volume whose planes have so many rows, where it has most voxels, first of equals."""
+    runs, count = found.runs, len(found.area)
+    most, largest = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    for plane in range((runs.offsets.size - 1) // rows):
+        here = slice(runs.offsets[plane * rows], runs.offsets[(plane + 1) * rows])
+        lengths = runs.stops[here] - runs.starts[here]
+        voxels = np.bincount(found.labels[here], lengths, count + 1)[1:].astype(np.int64)
+        larger = voxels > most
+        most[larger], largest[larger] = voxels[larger], plane
+    return largest
 
 
 def find_holders(runs: Runs, found: Regions) -> NDArray[np.int64]:

@@ -35,6 +35,8 @@ class Source(NamedTuple):
     """What to call it in errors."""
     chunks: tuple[tuple[int, ...], ...]
     """For each axis, the length of each of its chunks; of an array in memory it is all one."""
+    solid: bool = False
+    """Whether the axis before the rows is that of the planes of a volume."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,7 +55,7 @@ class Part(NamedTuple):
 
     source: Source
     place: tuple[int | slice, ...]
-    """For each axis a number or a slice with a begin and an end; an axis of which nothing is said is taken whole."""
+    """For each axis up to the columns a number or a slice with a begin and an end; colour is taken whole."""
 
     def read(self, kept: Kept | None = None) -> NDArray[Any]:
         """Return the part, C-contiguous and in native byte order; with the help of chunks that are `kept`.
@@ -90,9 +92,9 @@ class Part(NamedTuple):
         return is_lazy(self.source.array) and largest * self.source.dtype.itemsize <= kept.room / FEWEST_KEPT
 
     def _list_units(self) -> list[tuple[int, ...]]:
-        """Return the lengths of what is read at once: chunks, small ones together but for those of leading axes."""
-        leading = self._count_numbers()
-        return [chunks if axis < leading else _put_together(chunks) for axis, chunks in enumerate(self.source.chunks)]
+        """Return the lengths of what is read at once: chunks, small ones of rows and columns together."""
+        rows = len(self.place) - 2
+        return [chunks if axis < rows else _put_together(chunks) for axis, chunks in enumerate(self.source.chunks)]
 
     def _gather(self, kept: Kept) -> NDArray[Any]:
         """Return the part put together from whole chunks."""
@@ -114,9 +116,14 @@ class Part(NamedTuple):
 
     def describe(self) -> str:
         """Say which part of what it is."""
-        *leading, rows, columns = self.place[: _axes_of_planes(self.place)]
-        frame = f"frame {', '.join(map(str, leading))}, " if leading else ""
-        return f"{self.source.name}, {frame}{_say_span('rows', rows)}, {_say_span('columns', columns)},"
+        numbers = self._count_numbers()
+        frames = numbers - (self.source.solid and len(self.place) - numbers == 2)
+        words = [f"frame {', '.join(map(str, self.place[:frames]))}"] if frames else []
+        words += [f"plane {plane}" for plane in self.place[frames:numbers]]
+        spans = [span for span in self.place[numbers:] if isinstance(span, slice)]
+        names = ("planes", "rows", "columns")[-len(spans) :]
+        words += [f"{name} {span.start} to {span.stop}" for name, span in zip(names, spans, strict=True)]
+        return ", ".join([self.source.name, *words, ""]).rstrip()
 
 
 def _find_stores(array: Any) -> list[Any]:
@@ -128,15 +135,6 @@ def _find_stores(array: Any) -> list[Any]:
     alone = [next(iter(layer.values())) for layer in graph.layers.values() if len(layer) == 1]
     held = [getattr(each, "value", each) for each in alone]
     return [each for each in held if hasattr(each, "store_path")]
-
-
-def _axes_of_planes(place: tuple[int | slice, ...]) -> int:
-    """Return the number of axes up to the columns: leading numbers, and then two slices."""
-    return next(axis for axis, each in enumerate(place) if isinstance(each, slice)) + 2
-
-
-def _say_span(name: str, place: int | slice) -> str:
-    return f"{name} {place.start} to {place.stop}" if isinstance(place, slice) else f"{name} {place}"
 
 
 class Kept:

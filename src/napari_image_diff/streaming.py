@@ -15,15 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import detection, displacement, evidence, noise, pyramids, regions, ssim, threshold, tiles
-from .blocks import Facts, Reader, cut_out, make_block
+from .blocks import Facts, Reader, cut_out, make_block, pick_plane
 from .preparation import Pair, grid_steps
-from .tiles import Box
+from .tiles import Box, Slab, Tiling
 
 if TYPE_CHECKING:
     import pandas as pd
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "Ask",
@@ -32,6 +29,7 @@ __all__ = [
     "cut_evidence",
     "find_changes",
     "grow",
+    "grow_slab",
     "look",
     "measure_block",
     "measure_limits",
@@ -48,6 +46,8 @@ class Ask(NamedTuple):
     """What is asked of the tiles of a frame."""
 
     window: ssim.Window
+    flat: ssim.Window
+    """That of each plane by itself, which evidence takes."""
     limits: noise.Limits | None
     """What evidence is held against; None where there is none."""
     cut: float | None
@@ -56,8 +56,8 @@ class Ask(NamedTuple):
     """Pixels along a side of a cell of the overview."""
 
 
-class Seen(NamedTuple):
-    """What was seen of a pair; of a tile or a frame."""
+class Tally(NamedTuple):
+    """What is counted in a pair; those of tiles add up."""
 
     total: int
     """Of the score, see `ssim.TileScore`."""
@@ -67,13 +67,29 @@ class Seen(NamedTuple):
     """Whether the difference is above 0 anywhere."""
     same: bool
     """Whether all values of both images, as they were given, are the same."""
+
+    def __add__(self, other: Tally) -> Tally:  # type: ignore[override]
+        """Return what is counted in both."""
+        return Tally(
+            self.total + other.total,
+            self.pixels + other.pixels,
+            self.histogram + other.histogram,
+            self.differs or other.differs,
+            self.same and other.same,
+        )
+
+
+class Seen(NamedTuple):
+    """What was seen of a pair: of a plane of a tile, or of a frame."""
+
+    tally: Tally
     runs: regions.Runs
     weights: NDArray[np.float64]
     """(runs,): of evidence."""
     difference: NDArray[np.float32]
-    """The greatest in each cell of the overview; the first cell is that of the first pixel."""
+    """The greatest in each cell of the overview; the first cell is that of the first pixel. Of a volume with planes."""
     evidence: NDArray[np.float32]
-    """The same, without rows where there is no evidence."""
+    """The same, empty where there is no evidence."""
     grids: tuple[NDArray[Any], NDArray[Any]]
     """Of before and after, the pixels of `preparation.sample_grid` that lie here."""
 
@@ -100,90 +116,108 @@ def grow(tile: Box, rim: int, grid: tuple[int, int]) -> Box:
     return (top, left, min(grid[0], tile[2] + rim), min(grid[1], tile[3] + rim))
 
 
-def look(reader: Reader, boxes: Sequence[Box], ask: Ask, step: tiles.Step) -> Seen:
-    """Return what is seen of a frame whose tiles are `boxes`, row of tiles by row."""
-    facts, rim = reader.facts, rim_of(ask)
-    cells = tuple(-(-side // ask.factor) for side in facts.grid)
-    whole = [np.full(cells, np.nan, np.float32), np.full(cells if ask.limits else (0, cells[1]), np.nan, np.float32)]
-    down, across = grid_steps(facts.grid)
-    size = (-(-facts.grid[0] // down), -(-facts.grid[1] // across))
-    samples = np.zeros(size, facts.plane_dtype), np.zeros(size, facts.plane_dtype)
-    work = [reader.work(grow(tile, rim, facts.grid), tile, ask, rim) for tile in tiles.in_strips(boxes)]
-    parts: dict[Box, Seen] = {}
+def grow_slab(slab: Slab, window: ssim.Window, planes: int) -> Slab:
+    """Return the planes that the window takes for those of a tile, of so many that there are."""
+    reach = window.plane_taps.size // 2
+    return max(0, slab[0] - reach), min(planes, slab[1] + reach)
 
-    def take(found: tuple[Box, Seen]) -> None:
-        tile, seen = found
-        for target, part in zip(whole, (seen.difference, seen.evidence), strict=True):
-            pyramids.merge(target, part, tile[0] // ask.factor, tile[1] // ask.factor)
-        for target, grid in zip(samples, seen.grids, strict=True):
-            row, column = -(-tile[0] // down), -(-tile[1] // across)
-            target[row : row + grid.shape[0], column : column + grid.shape[1]] = grid
-        # Of many tiles even the offsets of their runs are much
-        runs = seen.runs._replace(offsets=seen.runs.offsets.astype(np.int32))
-        parts[tile] = seen._replace(runs=runs, difference=whole[0][:0], evidence=whole[0][:0], grids=samples)
+
+def look(reader: Reader, tiling: Tiling, ask: Ask, step: tiles.Step) -> Seen:
+    """Return what is seen of a frame."""
+    facts, rim = reader.facts, rim_of(ask)
+    cells = [facts.planes, *(-(-side // ask.factor) for side in facts.grid)]
+    maps = np.full(cells, np.nan, np.float32), np.full(cells if ask.limits else (cells[0], 0, 0), np.nan, np.float32)
+    steps = grid_steps(facts.tall)
+    samples = _make_samples(facts, steps), _make_samples(facts, steps)
+    work = []
+    for slab, tile in tiling.in_strips():
+        planes = grow_slab(slab, ask.window, facts.planes)
+        work.append(reader.work(grow(tile, rim, facts.grid), tile, ask, rim, slab, planes[0], slab=planes))
+    tallies = []
+    parts: dict[tuple[int, Box], tuple[regions.Runs, NDArray[np.float64]]] = {}
+
+    def take(found: tuple[Slab, Box, list[Seen]]) -> None:
+        slab, tile, seen = found
+        for plane, each in enumerate(seen, slab[0]):
+            for target, part in zip(maps, (each.difference, each.evidence), strict=True):
+                pyramids.merge(target[plane], part, tile[0] // ask.factor, tile[1] // ask.factor)
+            row, column = -(-(plane * facts.grid[0] + tile[0]) // steps[0]), -(-tile[1] // steps[1])
+            for target, grid in zip(samples, each.grids, strict=True):
+                target[row : row + grid.shape[0], column : column + grid.shape[1]] = grid
+            # Of many tiles even the offsets of their runs are much
+            parts[plane, tile] = each.runs._replace(offsets=each.runs.offsets.astype(np.int32)), each.weights
+        tallies.append(_add_up(seen))
 
     tiles.map_parts(_look_at, work, step, take)
-    runs, weights = _join([(tile, parts[tile]) for tile in boxes])
-    every = parts.values()
-    return Seen(
-        sum(seen.total for seen in every),
-        sum(seen.pixels for seen in every),
-        np.sum([seen.histogram for seen in every], axis=0),
-        any(seen.differs for seen in every),
-        all(seen.same for seen in every),
-        runs,
-        weights,
-        whole[0],
-        whole[1],
-        samples,
-    )
+    joined = [_join([(tile, *parts[plane, tile]) for tile in tiling.boxes]) for plane in range(facts.planes)]
+    runs, weights = zip(*joined, strict=True)
+    difference, found = maps if facts.volume is not None else (maps[0][0], maps[1][0])
+    tally = functools.reduce(Tally.__add__, tallies)
+    return Seen(tally, regions.join_runs(list(runs)), np.concatenate(weights), difference, found, samples)
 
 
-def _join(parts: list[tuple[Box, Seen]]) -> tuple[regions.Runs, NDArray[np.float64]]:
-    """Return the runs of all tiles as those of one image, and what they weigh."""
-    bands: dict[int, list[tuple[Box, Seen]]] = {}
+def _make_samples(facts: Facts, steps: tuple[int, int]) -> NDArray[Any]:
+    """Return room for what `preparation.sample_grid` takes of an image."""
+    return np.zeros([-(-side // every) for side, every in zip(facts.tall, steps, strict=True)], facts.plane_dtype)
+
+
+def _add_up(seen: Sequence[Seen]) -> Tally:
+    return functools.reduce(Tally.__add__, (each.tally for each in seen))
+
+
+def _join(
+    parts: list[tuple[Box, regions.Runs, NDArray[np.float64]]],
+) -> tuple[regions.Runs, NDArray[np.float64]]:
+    """Return the runs of all tiles of a plane as those of one image, and what they weigh."""
+    bands: dict[int, list[tuple[Box, regions.Runs, NDArray[np.float64]]]] = {}
     for part in parts:
         bands.setdefault(part[0][0], []).append(part)
     runs, weights = [], []
     for band in bands.values():
-        joined, places = regions.join_columns([seen.runs for _, seen in band], [tile[1] for tile, _ in band])
-        each = np.concatenate([seen.weights for _, seen in band])
+        joined, places = regions.join_columns([each for _, each, _ in band], [tile[1] for tile, _, _ in band])
         runs.append(joined)
-        weights.append(np.bincount(places, each, joined.starts.size))
+        weights.append(np.bincount(places, np.concatenate([each for _, _, each in band]), joined.starts.size))
     return regions.join_runs(runs), np.concatenate(weights)
 
 
-def _look_at(arrays: list[NDArray[Any]], facts: Facts, box: Box, tile: Box, ask: Ask, rim: int) -> tuple[Box, Seen]:
-    """Look at one tile, band by band."""
+def _look_at(
+    arrays: list[NDArray[Any]], facts: Facts, box: Box, tile: Box, ask: Ask, rim: int, slab: Slab, first: int
+) -> tuple[Slab, Box, list[Seen]]:
+    """Look at one tile, band by band and plane by plane; the arrays of a volume begin with plane number `first`."""
     rows = max(1, BAND_PIXELS // (tile[3] - tile[1]))
     # Cells of the overview do not lie in two bands
     rows = -(-rows // ask.factor) * ask.factor
     tops = [tile[0], *range((tile[0] // ask.factor) * ask.factor + rows, tile[2], rows)]
-    bands = [(top, tile[1], bottom, tile[3]) for top, bottom in zip(tops, [*tops[1:], tile[2]], strict=True)]
-    seen = []
-    for band in bands:
-        tiles.breathe()
+    seen: list[list[Seen]] = [[] for _ in range(*slab)]
+    for top, bottom in zip(tops, [*tops[1:], tile[2]], strict=True):
+        band = (top, tile[1], bottom, tile[3])
         inner = grow(band, rim, facts.grid)
-        seen.append(_look_at_band(cut_out(arrays, facts, box, inner), facts, inner, band, ask))
-    joined = Seen(
-        sum(each.total for each in seen),
-        sum(each.pixels for each in seen),
-        np.sum([each.histogram for each in seen], axis=0),
-        any(each.differs for each in seen),
-        all(each.same for each in seen),
-        regions.join_runs([each.runs for each in seen]),
-        np.concatenate([each.weights for each in seen]),
-        np.concatenate([each.difference for each in seen]),
-        np.concatenate([each.evidence for each in seen]),
-        (np.concatenate([each.grids[0] for each in seen]), np.concatenate([each.grids[1] for each in seen])),
+        part = cut_out(arrays, facts, box, inner)
+        pair = make_block(part, facts, inner)
+        for plane, here in enumerate(seen, slab[0]):
+            tiles.breathe()
+            here.append(_look_at_plane(pair, part, facts, inner, band, ask, plane, first))
+    return slab, tile, [each[0] if len(each) == 1 else _put_together(each) for each in seen]
+
+
+def _put_together(bands: list[Seen]) -> Seen:
+    """Return what was seen of the bands of a plane."""
+    return Seen(
+        _add_up(bands),
+        regions.join_runs([each.runs for each in bands]),
+        np.concatenate([each.weights for each in bands]),
+        np.concatenate([each.difference for each in bands]),
+        np.concatenate([each.evidence for each in bands]),
+        (np.concatenate([each.grids[0] for each in bands]), np.concatenate([each.grids[1] for each in bands])),
     )
-    return tile, joined
 
 
-def _look_at_band(arrays: list[NDArray[Any]], facts: Facts, box: Box, tile: Box, ask: Ask) -> Seen:
-    pair = make_block(arrays, facts, box)
+def _look_at_plane(
+    block: Pair, arrays: list[NDArray[Any]], facts: Facts, box: Box, tile: Box, ask: Ask, plane: int, first: int
+) -> Seen:
+    """Look at a plane, the number of which is `plane`, of a block that begins with number `first`."""
     inner = shift_box(tile, box)
-    difference, found, score = measure_block(pair, facts, box, tile, ask)
+    difference, found, score = measure_block(block, facts, box, tile, ask, plane - first)
     part = np.ascontiguousarray(difference[inner[0] : inner[2], inner[1] : inner[3]])
     own = part if ask.limits is None else np.ascontiguousarray(found[inner[0] : inner[2], inner[1] : inner[3]])
     if ask.limits is None or ask.cut is None:
@@ -195,22 +229,17 @@ def _look_at_band(arrays: list[NDArray[Any]], facts: Facts, box: Box, tile: Box,
     differs = bool(np.fmax.reduce(part, axis=None) > 0)
     corner = (tile[0] % ask.factor, tile[1] % ask.factor, ask.factor)
     cells = pyramids.pool(part, *corner)
-    of_evidence = cells[:0] if ask.limits is None else pyramids.pool(own, *corner)
-    down, across = grid_steps(facts.grid)
-    rows, columns = slice(-tile[0] % down, None, down), slice(-tile[1] % across, None, across)
-    grids = [plane[inner[0] : inner[2], inner[1] : inner[3]][rows, columns].copy() for plane in pair[:2]]
-    return Seen(
-        score.total,
-        score.pixels,
-        threshold.count_levels(part),
-        differs,
-        not differs and facts.matrix is None and _is_same(arrays, facts, inner),
-        runs,
-        weights,
-        cells,
-        of_evidence,
-        (grids[0], grids[1]),
-    )
+    of_evidence = np.empty((0, 0), np.float32) if ask.limits is None else pyramids.pool(own, *corner)
+    down, across = grid_steps(facts.tall)
+    rows = slice(-(plane * facts.grid[0] + tile[0]) % down, None, down)
+    columns = slice(-tile[1] % across, None, across)
+    pair = pick_plane(block, plane - first)
+    grids = [each[inner[0] : inner[2], inner[1] : inner[3]][rows, columns].copy() for each in pair[:2]]
+    if facts.volume is not None:
+        arrays = [each[plane - first] for each in arrays[:2]]
+    same = not differs and facts.matrix is None and _is_same(arrays, facts, inner)
+    tally = Tally(score.total, score.pixels, threshold.count_levels(part), differs, same)
+    return Seen(tally, runs, weights, cells, of_evidence, (grids[0], grids[1]))
 
 
 def _is_same(arrays: list[NDArray[Any]], facts: Facts, inner: Box) -> bool:
@@ -225,41 +254,56 @@ def shift_box(tile: Box, box: Box) -> Box:
 
 
 def measure_block(
-    pair: Pair, facts: Facts, box: Box, tile: Box, ask: Ask
+    block: Pair, facts: Facts, box: Box, tile: Box, ask: Ask, plane: int = 0
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], ssim.TileScore]:
     """Return difference and evidence of a box, which are right in the tile (evidence some way around), and the score.
 
-    Evidence is that of the difference where there are no limits.
+    Of a volume, they are those of a `plane`, counted from the first of the block. Evidence is that of the difference
+    where there are no limits.
     """
-    height, width = facts.grid
-    reach = ask.window.size // 2
-    near = detection.CLOSING - 1 if ask.limits is not None else 0
+    grid, reach = facts.grid, ask.window.size // 2
     inner = shift_box(tile, box)
+    near = detection.CLOSING - 1 if ask.limits is not None else 0
     first, last = max(0, inner[0] - near), min(box[2] - box[0], inner[2] + near)
-    counted = (
-        max(tile[0], reach), max(tile[1], reach), min(tile[2], height - reach), min(tile[3], width - reach)
-    )  # fmt: skip
-    difference = np.empty(pair.before.shape, np.float32)
+    counted = max(tile[0], reach), max(tile[1], reach), min(tile[2], grid[0] - reach), min(tile[3], grid[1] - reach)
+    top = plane * (box[2] - box[0])
+    tall = np.empty(block.before.shape, np.float32)
+    # Evidence of a volume takes another difference, that of the plane
+    rows = (first, last) if block.volume is None else (inner[0], inner[2])
     score = ssim.measure_tile(
-        pair.before, pair.after, difference, first, last, ask.window, pair.center, counted=shift_box(counted, box)
+        block.before,
+        block.after,
+        tall,
+        top + rows[0],
+        top + rows[1],
+        ask.window,
+        block.center,
+        block.volume.planes if block.volume is not None else 1,
+        shift_box(counted, box),
     )
+    difference = tall[top : top + box[2] - box[0]]
     if ask.limits is None:
         return difference, difference, score
+    pair, flat = pick_plane(block, plane), difference
+    if block.volume is not None:
+        flat = np.empty(difference.shape, np.float32)
+        ssim.measure_tile(pair.before, pair.after, flat, first, last, ask.flat, pair.center)
     found = np.empty(difference.shape, np.float32)
-    source = detection.make_sources(pair, difference, facts.largest)[0]
+    source = detection.make_sources(pair, flat, facts.largest)[0]
     evidence.write_tile(source, first, last, ask.limits, found)
     return difference, found, score
 
 
 def measure_limits(readers: Sequence[Reader], window: ssim.Window, step: tiles.Step) -> noise.Limits:
-    """Return what noise and edges explain in some frames of one data range."""
+    """Return what noise and edges explain in some frames of one data range, plane by plane of volumes."""
     facts = readers[0].facts
     limits = None
+    every = [reader.at(plane) for reader in readers for plane in range(facts.planes)]
     for radius in noise.RADII:
         rim = max(window.size // 2, evidence.find_rim(radius) + evidence.BLOCK)
         work = [
             reader.work(grow(tile, rim, facts.grid), tile, window, radius)
-            for reader in readers
+            for reader in every
             for tile in evidence.sample_tiles(facts.grid)
         ]
         counts = functools.reduce(noise.Counts.__add__, tiles.map_parts(_count, work, tiles.uncounted(step)))
@@ -275,14 +319,15 @@ def _count(
 ) -> noise.Counts:
     """Return what is counted in one tile of a sample."""
     pair = make_block(arrays, facts, box)
-    difference, _, _ = measure_block(pair, facts, box, tile, Ask(window, None, None, 1))
+    difference, _, _ = measure_block(pair, facts, box, tile, Ask(window, window, None, None, 1))
     inner = shift_box(tile, box)
     return evidence.count_tiles(detection.make_sources(pair, difference, facts.largest)[0], [inner], radius)
 
 
-def cut_evidence(seen: Seen, width: int, min_area: float) -> regions.Regions:
+def cut_evidence(seen: Seen, facts: Facts, min_area: float) -> regions.Regions:
     """Return the regions of the evidence of a frame that weigh enough."""
-    every = regions.connect_runs(seen.runs, width, detection.LINKED)
+    planes = None if facts.volume is None else facts.planes
+    every = regions.connect_runs(seen.runs, facts.grid[1], detection.LINKED, planes)
     holders = regions.find_holders(seen.runs, every)
     weights = np.zeros(len(every.area))
     np.add.at(weights, every.labels[holders] - 1, seen.weights)
@@ -292,19 +337,25 @@ def cut_evidence(seen: Seen, width: int, min_area: float) -> regions.Regions:
 def find_changes(kept: regions.Regions, reader: Reader, radius: int, step: tiles.Step) -> Changes:
     """Return the regions that no small displacement explains, and the boxes of the others.
 
-    They are held against displacement only where the tolerance of the evidence, `radius`, is greater than 1.
+    They are held against displacement only where the tolerance of the evidence, `radius`, is greater than 1. A region
+    of a volume is displaced if it is in each of its planes.
     """
     if radius == 1 or not len(kept.area):
-        return Changes(kept, np.empty((0, 4), np.int64))
-    sides = (kept.boxes[:, 2:] - kept.boxes[:, :2]).max(1)
-    asked = np.flatnonzero(sides <= displacement.LARGEST_SIDE)
-    work = []
-    for box in kept.boxes[asked].tolist():
-        rows, columns = reader.facts.grid
-        around = grow((box[0], box[1], box[2], box[3]), displacement.AROUND_REGION, (rows, columns))
-        work.append(reader.work(around, box))
+        return Changes(kept, kept.boxes[:0])
+    of_volume = reader.facts.volume is not None
+    flat = np.delete(kept.boxes, [0, 3], axis=1) if of_volume else kept.boxes
+    asked = np.flatnonzero((flat[:, 2:] - flat[:, :2]).max(1) <= displacement.LARGEST_SIDE)
+    work, numbers = [], []
+    for region in asked.tolist():
+        box = flat[region].tolist()
+        around = grow((box[0], box[1], box[2], box[3]), displacement.AROUND_REGION, reader.facts.grid)
+        for plane in range(*kept.boxes[region, [0, 3]].tolist()) if of_volume else (0,):
+            work.append(reader.at(plane).work(around, box))
+            numbers.append(region)
     displaced = np.zeros(len(kept.area), np.bool_)
-    displaced[asked] = tiles.map_parts(_is_displaced, work, tiles.uncounted(step))
+    displaced[asked] = True
+    found = np.array(tiles.map_parts(_is_displaced, work, tiles.uncounted(step)), np.bool_)
+    displaced[np.array(numbers, np.int64)[~found]] = False
     return Changes(regions.keep_regions(kept, ~displaced), kept.boxes[displaced])
 
 
@@ -315,7 +366,7 @@ def _is_displaced(arrays: list[NDArray[Any]], facts: Facts, box: Box, region: li
 
 
 def measure_table(
-    found: regions.Regions, reader: Reader, boxes: Sequence[Box], ask: Ask, with_evidence: bool, step: tiles.Step
+    found: regions.Regions, reader: Reader, tiling: Tiling, ask: Ask, with_evidence: bool, step: tiles.Step
 ) -> pd.DataFrame:
     """Return the table of the regions of a frame; tiles without any are not read."""
     facts, rim = reader.facts, rim_of(ask)
@@ -323,21 +374,29 @@ def measure_table(
     count = len(found.area)
     sums = {name: regions.Sums(np.zeros(count), np.full(count, -np.inf)) for name in names}
     work = []
-    for tile in tiles.in_strips(boxes):
-        runs, labels = regions.clip_runs(found, *tile)
+    for slab, tile in tiling.in_strips():
+        (top, left, bottom, right), rows = tile, facts.grid[0]
+        clipped = [
+            regions.clip_runs(found, plane * rows + top, left, plane * rows + bottom, right) for plane in range(*slab)
+        ]
+        labels = np.concatenate([labels for _, labels in clipped])
         if labels.size:
             own, places = np.unique(labels, return_inverse=True)
-            numbers = (places + 1).astype(np.int32)
-            work.append(reader.work(grow(tile, rim, facts.grid), tile, ask, rim, runs, numbers, own - 1))
+            ends = np.cumsum([each.size for _, each in clipped])[:-1]
+            numbers = np.split((places + 1).astype(np.int32), ends)
+            planes = grow_slab(slab, ask.window, facts.planes)
+            runs = [each for each, _ in clipped]
+            given = (tile, ask, slab[0] - planes[0], runs, numbers, own - 1)
+            work.append(reader.work(grow(tile, rim, facts.grid), *given, slab=planes))
 
-    def take(part: tuple[NDArray[np.int32], dict[str, regions.Sums]]) -> None:
-        own, of_tile = part
-        for name, (total, largest) in of_tile.items():
+    def take(part: tuple[NDArray[np.int32], list[dict[str, regions.Sums]]]) -> None:
+        own, of_planes = part
+        for name, (total, largest) in (each for of_plane in of_planes for each in of_plane.items()):
             sums[name].total[own] += total
             sums[name].largest[own] = np.maximum(sums[name].largest[own], largest)
 
     tiles.map_parts(_sum_tile, work, step, take)
-    step(len(boxes) - len(work))
+    step(tiling.total - len(work))
     of_image = (facts.center, regions.find_unit(facts.plane_dtype, facts.data_range))
     of_map = (0.0, regions.find_unit(np.dtype(np.float32), 1.0))
     units = {name: of_image if name in ("before", "after") else of_map for name in names}
@@ -350,23 +409,33 @@ def _sum_tile(
     box: Box,
     tile: Box,
     ask: Ask,
-    rim: int,
-    runs: regions.Runs,
-    labels: NDArray[np.int32],
+    first: int,
+    runs: list[regions.Runs],
+    labels: list[NDArray[np.int32]],
     own: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], dict[str, regions.Sums]]:
-    """Return the numbers of the regions of a tile, and the sums over each."""
-    pair = make_block(arrays, facts, box)
-    difference, found, _ = measure_block(pair, facts, box, tile, ask)
+) -> tuple[NDArray[np.int32], list[dict[str, regions.Sums]]]:
+    """Return the numbers of the regions of a tile, and the sums over each, plane by plane.
+
+    Runs and labels are those of each plane, from number `first` of what was read on.
+    """
+    block = make_block(arrays, facts, box)
     inner = shift_box(tile, box)
-    planes = {"difference": (difference, 1.0, 0.0), "evidence": (found, 1.0, 0.0)}
-    if ask.limits is None:
-        del planes["evidence"]
-    for name, plane in (("before", pair.before), ("after", pair.after)):
-        planes[name] = (plane, pair.data_range, pair.center)
-    sums = {}
-    for name, (plane, span, zero) in planes.items():
-        part = np.ascontiguousarray(plane[inner[0] : inner[2], inner[1] : inner[3]])
-        quantity = regions.make_quantity(labels.size, part, span, zero)
-        sums[name] = regions.sum_tile(runs, labels, len(own), quantity)
+    sums = []
+    for plane, (of_plane, numbers) in enumerate(zip(runs, labels, strict=True), first):
+        if not numbers.size:
+            continue
+        tiles.breathe()
+        difference, found, _ = measure_block(block, facts, box, tile, ask, plane)
+        pair = pick_plane(block, plane)
+        maps = {"difference": (difference, 1.0, 0.0), "evidence": (found, 1.0, 0.0)}
+        if ask.limits is None:
+            del maps["evidence"]
+        for name, image in (("before", pair.before), ("after", pair.after)):
+            maps[name] = (image, pair.data_range, pair.center)
+        here = {}
+        for name, (image, span, zero) in maps.items():
+            part = np.ascontiguousarray(image[inner[0] : inner[2], inner[1] : inner[3]])
+            quantity = regions.make_quantity(numbers.size, part, span, zero)
+            here[name] = regions.sum_tile(of_plane, numbers, len(own), quantity)
+        sums.append(here)
     return own, sums

@@ -24,15 +24,17 @@ __all__ = [
     "Box",
     "Progress",
     "Rows",
+    "Slab",
     "Step",
     "Stopped",
+    "Tiling",
     "Work",
     "breathe",
     "breathing",
     "count_threads",
     "cut_boxes",
     "cut_rows",
-    "in_strips",
+    "cut_slabs",
     "map_parts",
     "map_tiles",
     "split_rows",
@@ -48,6 +50,28 @@ Progress = Callable[[int, int], None]
 
 Box = tuple[int, int, int, int]
 """A tile as top, left, bottom, right, half-open."""
+
+Slab = tuple[int, int]
+"""First and last plane (exclusive) of a tile of a volume; (0, 1) of an image."""
+
+
+class Tiling(NamedTuple):
+    """The tiles of images that are read in parts: each slab of planes has all boxes."""
+
+    boxes: list[Box]
+    """Row of boxes by row."""
+    slabs: list[Slab]
+
+    @property
+    def total(self) -> int:
+        """Number of tiles."""
+        return len(self.boxes) * len(self.slabs)
+
+    def in_strips(self) -> list[tuple[Slab, Box]]:
+        """Return the tiles in the order in which they are best worked on."""
+        lefts = {left: number // STRIP for number, left in enumerate(sorted({box[1] for box in self.boxes}))}
+        boxes = sorted(self.boxes, key=lambda box: (lefts[box[1]], box[0], box[1]))
+        return [(slab, box) for slab in self.slabs for box in boxes]
 
 
 class Work(NamedTuple):
@@ -75,6 +99,11 @@ LIGHT_TILE_PIXELS = 2**22
 # box, too: boxes are worked on in strips so many boxes wide, so that few chunks have to be kept.
 BOX_PIXELS = 2**22
 STRIP = 6
+
+# Of a volume it has so many planes, as the window has several, which are read, too; fewer if they are so large that
+# the box would have more voxels than the second number.
+SLAB_PLANES = 16
+SLAB_VOXELS = 2**25
 
 # Tasks that a cluster is given for each of its threads, so that none waits, and for how many seconds one is waited for
 # before it is asked whether to go on.
@@ -108,10 +137,13 @@ def cut_boxes(shape: tuple[int, int], chunks: tuple[Sequence[int], Sequence[int]
     return [(top, left, bottom, right) for top, bottom in rows for left, right in columns]
 
 
-def in_strips(boxes: Sequence[Box]) -> list[Box]:
-    """Return tiles in the order in which they are best worked on."""
-    lefts = {left: number // STRIP for number, left in enumerate(sorted({box[1] for box in boxes}))}
-    return sorted(boxes, key=lambda box: (lefts[box[1]], box[0], box[1]))
+def cut_slabs(planes: int, chunks: Sequence[int], boxes: Sequence[Box]) -> list[Slab]:
+    """Return the spans of planes of the tiles of a volume, of which `boxes` are rows and columns.
+
+    `chunks` are the lengths of the chunks along its planes.
+    """
+    largest = max((box[2] - box[0]) * (box[3] - box[1]) for box in boxes)
+    return _gather(chunks, planes, max(1, min(SLAB_PLANES, SLAB_VOXELS // largest)))
 
 
 def _gather(chunks: Sequence[int], length: int, wanted: int) -> list[tuple[int, int]]:

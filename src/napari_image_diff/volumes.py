@@ -8,31 +8,40 @@ from a change looks at each plane by itself: so do evidence and the kinds of cha
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import kinds, planes, preparation, ssim, sweeps, tiles
+from . import kinds, planes, preparation, regions, ssim, sweeps, tiles
 from .preparation import Pair, Plane, Volume
 from .settings import Settings
 
-__all__ = ["Volumes", "measure_planes", "name_kinds", "read_volumes"]
+__all__ = ["Fit", "Volumes", "fit_volumes", "lay_shape", "lay_tall", "measure_planes", "name_kinds", "read_volumes"]
 
 Sides = tuple[int, int, int]
 """Planes, rows and columns."""
 
 
-class Volumes(NamedTuple):
-    """Two volumes, with or without leading axes, as tall planes."""
+class Fit(NamedTuple):
+    """What two volumes have in common."""
 
-    images: tuple[Plane, Plane]
     volume: Volume
-    masks: dict[str, Any]
-    """``inside`` and ``ignore`` laid out like them."""
+    sides: tuple[Sides, Sides]
+    """Of before and of after, as they were given."""
+    shared: Sides
     notes: dict[str, Any]
     """``sizes``, ``window``, ``spacing`` and ``pixels_not_shared``, as in `Comparison.resolved`."""
+
+
+class Volumes(NamedTuple):
+    """Two volumes, with or without leading axes, as tall planes of what both of them have."""
+
+    images: tuple[Plane, Plane]
+    masks: dict[str, Any]
+    """``inside`` and ``ignore`` laid out like them."""
+    fit: Fit
 
 
 def read_volumes(
@@ -62,35 +71,47 @@ def read_volumes(
     TypeError, ValueError
         If they cannot be compared as volumes.
     """
-    if settings.align in ("rigid", "affine"):
-        raise ValueError(f"align is {settings.align!r}, and volumes are compared as they lie; give align='none'")
     one, other = (
         preparation.read_plane(image, name, settings.channels, stacks=True, axes=3)
         for name, image in (("before", before), ("after", after))
     )
+    fit = fit_volumes(one, other, settings, spacing)
+    masks = {"inside": inside, "ignore": ignore}
+    return Volumes(
+        (lay_tall(one, fit.shared), lay_tall(other, fit.shared)),
+        {name: _lay_mask(name, mask, fit) for name, mask in masks.items() if mask is not None},
+        fit,
+    )
+
+
+def fit_volumes(one: Plane, other: Plane, settings: Settings, spacing: Sequence[float] | None) -> Fit:
+    """Return what two volumes have in common, of which only the shapes are looked at: before, after.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be compared as volumes.
+    """
+    if settings.align in ("rigid", "affine"):
+        raise ValueError(f"align is {settings.align!r}, and volumes are compared as they lie; give align='none'")
     sides = _sides_of(one), _sides_of(other)
     if sides[0] != sides[1] and settings.size != "overlap":
         raise ValueError(
             f"before has {_say(sides[0])} voxels (planes x rows x columns) and after {_say(sides[1])}; give volumes of "
             "one size, or size='overlap' to compare what they share"
         )
-    shared: Any = tuple(min(both) for both in zip(*sides, strict=True))
-    volume = Volume(shared[0], _find_share(spacing))
+    count, rows, columns = (min(both) for both in zip(*sides, strict=True))
+    shared = (count, rows, columns)
+    volume = Volume(count, _find_share(spacing))
     window = planes.make_window(settings, 1.0, volume).shape
     _check_window(shared, window, settings)
-    masks = {"inside": inside, "ignore": ignore}
     notes = {
         "sizes": dict(zip(("before", "after"), sides, strict=True)),
         "window": window,
         "spacing": None if spacing is None else tuple(float(side) for side in spacing),
         "pixels_not_shared": sum(math.prod(each) for each in sides) - 2 * math.prod(shared),
     }
-    return Volumes(
-        (_lay_tall(one, shared), _lay_tall(other, shared)),
-        volume,
-        {name: _lay_mask(name, mask, sides[0], shared) for name, mask in masks.items() if mask is not None},
-        notes,
-    )
+    return Fit(volume, sides, shared, notes)
 
 
 def _sides_of(plane: Plane) -> Sides:
@@ -133,23 +154,36 @@ def _check_window(shared: Sides, window: Sides, settings: Settings) -> None:
     )
 
 
-def _lay_tall(plane: Plane, shared: Sides) -> Plane:
+def lay_tall(plane: Plane, shared: Sides) -> Plane:
+    """Return what both volumes have of one of them, as tall planes."""
     first = plane.data.ndim - planes.axes_of(plane) - 1
     data = plane.data[(slice(None),) * first + tuple(slice(length) for length in shared)]
     return Plane(data.reshape(*data.shape[:first], -1, *data.shape[first + 2 :]), plane.channels)
 
 
-def _lay_mask(name: str, mask: ArrayLike, sides: Sides, shared: Sides) -> NDArray[Any]:
-    """Return a mask of one plane, one volume or several as one of tall planes."""
-    read = np.asarray(mask)
-    if read.shape[-3:] not in (sides, sides[1:]):
+def lay_shape(name: str, shape: tuple[int, ...], fit: Fit) -> tuple[int, ...]:
+    """Return the shape of a mask of one plane, one volume or several as that of one of tall planes.
+
+    Raises
+    ------
+    ValueError
+        If it is neither of one plane nor of volumes.
+    """
+    sides = fit.sides[0]
+    if shape[-3:] not in (sides, sides[1:]):
         raise ValueError(
-            f"{name} has shape {read.shape}; give labels or a boolean array of one plane of before, {sides[1:]}, or of "
+            f"{name} has shape {shape}; give labels or a boolean array of one plane of before, {sides[1:]}, or of "
             f"all, {sides}"
         )
-    whole = np.broadcast_to(read, sides) if read.ndim == 2 else read
-    part = whole[..., : shared[0], : shared[1], : shared[2]]
-    return part.reshape(*part.shape[:-3], -1, shared[2])
+    return (*shape[:-3], fit.shared[0] * fit.shared[1], fit.shared[2])
+
+
+def _lay_mask(name: str, mask: ArrayLike, fit: Fit) -> NDArray[Any]:
+    """Return a mask of one plane, one volume or several as one of tall planes."""
+    read, shared = np.asarray(mask), fit.shared
+    shape = lay_shape(name, read.shape, fit)
+    whole = np.broadcast_to(read, fit.sides[0]) if read.ndim == 2 else read
+    return whole[..., : shared[0], : shared[1], : shared[2]].reshape(shape)
 
 
 def measure_planes(pair: Pair, settings: Settings, step: tiles.Step) -> NDArray[np.float32]:
@@ -162,62 +196,29 @@ def measure_planes(pair: Pair, settings: Settings, step: tiles.Step) -> NDArray[
     return sweeps.measure_map(pair._replace(volume=flat), settings, step).difference
 
 
-def name_kinds(
-    before: NDArray[Any],
-    after: NDArray[Any],
-    labels: NDArray[np.int32],
-    count: int,
-    data_range: float,
-    noise: float,
-    step: tiles.Step,
-) -> kinds.Kinds:
+def name_kinds(found: regions.Regions, rows: int, name: Callable[[int, regions.Regions], kinds.Kinds]) -> kinds.Kinds:
     """Say what kind of change each region of a volume is: as it looks in the plane that has most of it.
 
     Parameters
     ----------
-    before, after : (planes, H, W) or (planes, H, W, 3)
-        As `kinds.name_kinds` has them, plane by plane.
-    labels : (planes, H, W) int32
-        0 = unchanged, i = region i of 1 to `count`.
-    count : int
-        Number of regions.
-    data_range, noise, step
-        As `kinds.name_kinds` has them.
+    found : Regions
+        Of the volume.
+    rows : int
+        Of a plane.
+    name : callable
+        Called with the number of a plane and the regions in it, says of what kind those with a box are.
 
     Returns
     -------
     kinds.Kinds
         Moves are found within a plane.
     """
-    largest = _find_largest(labels, count)
+    largest, count = regions.find_largest_planes(found, rows), len(found.area)
     kind, reason = np.full(count, "", object), np.full(count, "", object)
     partner, shift = np.zeros(count, np.int64), np.full((count, 2), np.nan)
-    for plane in np.unique(largest):
+    for plane in np.unique(largest).tolist():
         told = np.flatnonzero(largest == plane)
-        # Those told of are numbered 1 to N, others come after them
-        numbers = np.full(count + 1, len(told) + 1, np.int32)
-        numbers[0], numbers[told + 1] = 0, np.arange(1, len(told) + 1)
-        local = numbers[labels[plane]]
-        boxes = _find_boxes(local, len(told))
-        found = kinds.name_kinds(before[plane], after[plane], local, boxes, data_range, noise, step)
-        kind[told], reason[told], shift[told] = found.kind, found.reason, found.shift
-        partner[told] = np.append(0, told + 1)[found.partner]
+        here = name(plane, regions.pick_plane(found, plane * rows, (plane + 1) * rows, told))
+        kind[told], reason[told], shift[told] = here.kind, here.reason, here.shift
+        partner[told] = np.append(0, told + 1)[here.partner]
     return kinds.Kinds(list(kind), list(reason), partner, shift)
-
-
-def _find_largest(labels: NDArray[np.int32], count: int) -> NDArray[np.int64]:
-    """Return for each region the plane in which it has most voxels, the first of equals."""
-    most, largest = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    for plane, here in enumerate(labels):
-        voxels = np.bincount(here.ravel(), minlength=count + 1)[1:]
-        larger = voxels > most
-        most[larger], largest[larger] = voxels[larger], plane
-    return largest
-
-
-def _find_boxes(labels: NDArray[np.int32], count: int) -> NDArray[np.int64]:
-    """Return min_row, min_col, max_row, max_col of regions 1 to `count`."""
-    from scipy.ndimage import find_objects  # type: ignore[import-untyped]
-
-    slices = find_objects(labels, count)
-    return np.array([[axis.start for axis in box] + [axis.stop for axis in box] for box in slices], np.int64)
