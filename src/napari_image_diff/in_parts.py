@@ -100,7 +100,7 @@ def measure(
         reader, notes = surveying.settle(opened, surveyed, frame, settings, tiling, step)
         limits = None
         if settings.threshold == "auto" and not settings.shared_threshold:
-            limits = streaming.measure_limits([reader], flat, step)
+            limits = streaming.measure_limits([reader], tiling, flat, step)
         ask = Ask(window, flat, limits, None if again else find_cut(settings, np.zeros(256, np.int64))[0], factor)
         seen = streaming.look(reader, tiling, ask, step)
         tally = seen.tally
@@ -156,7 +156,8 @@ def cut(measured: list[Measured], settings: Settings, leading: tuple[int, ...], 
     """Do the fast half for all frames; `measured` is emptied."""
 
     def measure_limits(some: Sequence[Measured]) -> Limits:
-        return streaming.measure_limits([each.parts.reader for each in some], some[0].parts.ask.flat, step)
+        parts = some[0].parts
+        return streaming.measure_limits([each.parts.reader for each in some], parts.tiling, parts.ask.flat, step)
 
     shared = find_shared(measured, settings, measure_limits)
     every: list[Cut] = []
@@ -240,7 +241,7 @@ def _cut(measured: Measured, settings: Settings, shared: Shared, step: Step) -> 
     if auto:
         limits = shared if isinstance(shared, Limits) else None if identical else measured.limits
         if limits is None and not identical:
-            limits = streaming.measure_limits([reader], ask.flat, step)
+            limits = streaming.measure_limits([reader], tiling, ask.flat, step)
     wanted = ask._replace(limits=None if identical else limits, cut=cut)
     if identical and auto:
         nothing = np.where(np.isnan(seen.difference), np.nan, np.float32(0))

@@ -93,8 +93,10 @@ class Part(NamedTuple):
 
     def _list_units(self) -> list[tuple[int, ...]]:
         """Return the lengths of what is read at once: chunks, small ones of rows and columns together."""
-        rows = len(self.place) - 2
-        return [chunks if axis < rows else _put_together(chunks) for axis, chunks in enumerate(self.source.chunks)]
+        rows, chunks = len(self.place) - 2, self.source.chunks
+        # Chunks of several frames or planes are as large with fewer rows and columns
+        side = UNIT / math.prod(max(lengths, default=0) for lengths in chunks[:rows]) ** 0.5
+        return [lengths if axis < rows else _put_together(lengths, side) for axis, lengths in enumerate(chunks)]
 
     def _gather(self, kept: Kept) -> NDArray[Any]:
         """Return the part put together from whole chunks."""
@@ -176,11 +178,11 @@ class Kept:
                 self._bytes -= self._arrays.popitem(last=False)[1].nbytes
 
 
-def _put_together(chunks: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the lengths of neighbouring chunks together, so that each is `UNIT` at least, but for the last."""
+def _put_together(chunks: tuple[int, ...], side: float) -> tuple[int, ...]:
+    """Return the lengths of neighbouring chunks together, so that each is `side` at least, but for the last."""
     found = [0]
     for length in chunks:
-        if found[-1] >= UNIT:
+        if found[-1] >= side:
             found.append(0)
         found[-1] += length
     return tuple(found)

@@ -294,20 +294,29 @@ def measure_block(
     return difference, found, score
 
 
-def measure_limits(readers: Sequence[Reader], window: ssim.Window, step: tiles.Step) -> noise.Limits:
+def measure_limits(readers: Sequence[Reader], tiling: Tiling, window: ssim.Window, step: tiles.Step) -> noise.Limits:
     """Return what noise and edges explain in some frames of one data range, plane by plane of volumes."""
     facts = readers[0].facts
     limits = None
-    every = [reader.at(plane) for reader in readers for plane in range(facts.planes)]
+    places = [
+        (reader.at(plane), tile)
+        for reader in readers
+        for slab in tiling.slabs
+        for tile in evidence.sample_tiles(facts.grid)
+        for plane in range(*slab)
+    ]
+    sums: list[noise.Counts] = []
+
+    def take(found: noise.Counts) -> None:
+        # Counts are large
+        sums.append(sums.pop() + found if sums else found)
+
     for radius in noise.RADII:
+        sums.clear()
         rim = max(window.size // 2, evidence.find_rim(radius) + evidence.BLOCK)
-        work = [
-            reader.work(grow(tile, rim, facts.grid), tile, window, radius)
-            for reader in every
-            for tile in evidence.sample_tiles(facts.grid)
-        ]
-        counts = functools.reduce(noise.Counts.__add__, tiles.map_parts(_count, work, tiles.uncounted(step)))
-        limits = noise.make_limits(counts, radius, facts.data_range, facts.quantum)
+        work = [reader.work(grow(tile, rim, facts.grid), tile, window, radius) for reader, tile in places]
+        tiles.map_parts(_count, work, tiles.uncounted(step), take)
+        limits = noise.make_limits(sums[0], radius, facts.data_range, facts.quantum)
         if limits is not None:
             break
     assert limits is not None  # the largest radius always has limits

@@ -71,7 +71,7 @@ class Tiling(NamedTuple):
         """Return the tiles in the order in which they are best worked on."""
         lefts = {left: number // STRIP for number, left in enumerate(sorted({box[1] for box in self.boxes}))}
         boxes = sorted(self.boxes, key=lambda box: (lefts[box[1]], box[0], box[1]))
-        return [(slab, box) for slab in self.slabs for box in boxes]
+        return [(slab, box) for box in boxes for slab in self.slabs]
 
 
 class Work(NamedTuple):
