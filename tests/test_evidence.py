@@ -524,3 +524,20 @@ def test_edges_that_lie_elsewhere_ask_for_more_tolerance(shift: int, displaced: 
     last = noise.make_limits(counted(source, evidence.sample_tiles(source.before.shape), 3), 3, 255.0, 1.0)
     assert last is not None
     assert last.radius == 3
+
+
+def test_alpha_that_is_not_finite_says_nothing() -> None:
+    rng = np.random.default_rng(0)
+    before = rng.random((40, 50, 4)).astype(np.float32)
+    before[..., 3] = 1
+    after = before.copy()
+    after[20, 30, 3] = np.inf
+    alone = compare(before, after, data_range=1.0, align="none")
+    assert alone.evidence is not None
+    assert np.isfinite(alone.evidence).all()
+    # Whether a pixel far away is valid does not change that
+    for image in (before, after):
+        image[2, 2] = np.nan
+    beside = compare(before, after, data_range=1.0, align="none")
+    assert beside.evidence is not None
+    np.testing.assert_array_equal(beside.evidence[16:], alone.evidence[16:])

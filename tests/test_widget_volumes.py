@@ -6,6 +6,7 @@ import gc
 import itertools
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -13,7 +14,7 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 
-from napari_image_diff import Settings, add_comparison, boxes
+from napari_image_diff import Settings, add_comparison, boxes, geometry, in_parts
 from napari_image_diff.geometry import TRANSFORMS, same_value, spacing_of, transforms_of
 from napari_image_diff.layers import explain_mismatch
 from napari_image_diff.placing import is_result
@@ -225,16 +226,19 @@ def test_what_cannot_be_compared_is_said() -> None:
     assert explain_mismatch(stack, stack, frame=1, spatial_ndim=3) == ""
 
 
-@pytest.fixture
-def compared_volumes(open_dock: Any, qtbot: Any) -> Any:
+@pytest.fixture(params=["in memory", "in chunks"])
+def compared_volumes(request: Any, open_dock: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return viewer and dock after Compare was pressed on two volumes."""
+    monkeypatch.setattr(in_parts, "OVERVIEW_PIXELS", 20_000)
     viewer, dock = open_dock(show=True)
     del viewer.layers[:]
     for name, volume in zip("ab", make_volumes(), strict=True):
-        viewer.add_image(volume, name=name, **PLACE)
+        data = volume if request.param == "in memory" else da.from_array(volume, chunks=(4, 30, 40))
+        viewer.add_image(data, name=name, contrast_limits=(0, 255), **PLACE)
     dock.panel.form.fields["spatial_ndim"].value = 3
     dock.panel.compare_button.click()
     qtbot.waitUntil(lambda: not dock.running, timeout=60_000)
+    assert viewer.layers["filled mask"].multiscale == (request.param == "in chunks")
     return viewer, dock
 
 
@@ -273,7 +277,7 @@ def test_regions_of_a_volume_are_cut_anew_and_ignored(compared_volumes: Any, qtb
     dock.panel.controls.min_area.setValue(-1)
     qtbot.waitUntil(lambda: not dock.running and dock.panel.table.model().rowCount() == 2, timeout=20_000)
     dock.panel.next_button.click()
-    region = viewer.layers["filled mask"].data == 1
+    region = np.asarray(geometry.array_of(viewer.layers["filled mask"])) == 1
     dock.panel.ignore_button.click()
     qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
     np.testing.assert_array_equal(viewer.layers["ignore"].data > 0, region)

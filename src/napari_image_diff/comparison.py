@@ -88,7 +88,8 @@ class Comparison:
         The frames of a stack in order, views of it and with its labels; empty for a single pair.
     pyramid : Pyramid or None
         Of images that are read in parts, `difference`, `evidence` and `labels` from full size to an overview. There,
-        these arrays and `pair` are dask arrays, of which what is asked for is worked out from the images.
+        these arrays and `pair` are dask arrays, of which what is asked for is worked out from the images. Coarser
+        levels of volumes have all planes.
     parts : object
         Of images that are read in parts what `rethreshold` goes on with; for this package alone.
     """

@@ -212,13 +212,15 @@ def _read_block(source: Source, tile: tuple[int, int, int, int], rim: int) -> tu
             _fill_colours(image, top, left, scale, target)
     valid = np.empty((0, 0), np.bool_)
     if floats:
+        for colour in colours:
+            # Alpha may not be finite where luma is
+            np.nan_to_num(colour, copy=False, nan=0, posinf=0, neginf=0)
         valid = np.isfinite(luma[0]) & np.isfinite(luma[1])
         if valid.all():
             valid = valid[:0]
         else:
-            for one, colour in zip(luma, colours, strict=True):
+            for one in luma:
                 one[~valid] = 0
-                np.nan_to_num(colour, copy=False, nan=0, posinf=0, neginf=0)
             whole = valid.reshape(shape[0] // 2, 2, shape[1] // 2, 2).all((1, 3))
             for colour in colours:
                 colour[:, ~whole] = 0

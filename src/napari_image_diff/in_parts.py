@@ -54,7 +54,7 @@ class Pyramid:
     """The maps of a comparison from full size on, each level half as large as the one before.
 
     The last is an overview in memory, of 16 million pixels at most; the others are dask arrays. A pixel of a coarser
-    level has the greatest value of those that it stands for.
+    level has the greatest value of those that it stands for; planes of volumes stay as many.
     """
 
     difference: list[Any]
