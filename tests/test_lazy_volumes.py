@@ -184,3 +184,12 @@ def test_a_part_that_cannot_be_read_is_named_with_its_planes() -> None:
     stack = Chunked(np.stack([before, after]), ((1, 1), (4, 4, 8), (60,), (70,)), lambda place: look(place[1:]))
     with pytest.raises(OSError, match=r"^after, frame 0, planes \d+ to \d+, rows 0 to 60, columns 0 to 70, could not"):
         compare(before, stack, Settings.classic(), spatial_ndim=3)
+
+
+def test_evidence_of_identical_volumes_has_the_gaps_of_their_difference() -> None:
+    before, _ = changed_pair()
+    ignore = np.random.default_rng(0).random(SIDES) < 0.45
+    whole = compare(before, before, spatial_ndim=3, ignore=ignore)
+    assert whole.verdict == "identical"
+    assert np.isnan(np.asarray(whole.evidence)[~ignore]).any()
+    hold_against(compare(in_chunks(before, 4, 30, 40), before, spatial_ndim=3, ignore=ignore), whole)

@@ -141,7 +141,7 @@ def _make_cells(frame: Frame, plane: int, cells: Box, of_evidence: bool, factor:
 def _measure_tile(reader: Reader, plane: int, tile: Box, ask: Ask, of_evidence: bool) -> NDArray[np.float32]:
     """Return the difference or the evidence of a plane of a tile."""
     planes = reader.facts.planes
-    if of_evidence and reader.facts.volume is not None:
+    if of_evidence and ask.limits is not None and reader.facts.volume is not None:
         # Each plane by itself
         reader, plane, planes, ask = reader.at(plane), 0, 1, ask._replace(window=ask.flat)
     wanted = ask if of_evidence else ask._replace(limits=None)
