@@ -377,26 +377,24 @@ def _is_displaced(arrays: list[NDArray[Any]], facts: Facts, box: Box, region: li
 def measure_table(
     found: regions.Regions, reader: Reader, tiling: Tiling, ask: Ask, with_evidence: bool, step: tiles.Step
 ) -> pd.DataFrame:
-    """Return the table of the regions of a frame; tiles without any are not read."""
+    """Return the table of the regions of a frame; of tiles only what regions span is read."""
     facts, rim = reader.facts, rim_of(ask)
     names = ["difference", *(["evidence"] if with_evidence else []), "before", "after"]
     count = len(found.area)
     sums = {name: regions.Sums(np.zeros(count), np.full(count, -np.inf)) for name in names}
     work = []
     for slab, tile in tiling.in_strips():
-        (top, left, bottom, right), rows = tile, facts.grid[0]
-        clipped = [
-            regions.clip_runs(found, plane * rows + top, left, plane * rows + bottom, right) for plane in range(*slab)
-        ]
-        labels = np.concatenate([labels for _, labels in clipped])
-        if labels.size:
-            own, places = np.unique(labels, return_inverse=True)
-            ends = np.cumsum([each.size for _, each in clipped])[:-1]
-            numbers = np.split((places + 1).astype(np.int32), ends)
-            planes = grow_slab(slab, ask.window, facts.planes)
-            runs = [each for each, _ in clipped]
-            given = (tile, ask, slab[0] - planes[0], runs, numbers, own - 1)
-            work.append(reader.work(grow(tile, rim, facts.grid), *given, slab=planes))
+        clipped = _clip(found, facts.grid[0], slab, tile)
+        if not any(labels.size for _, labels in clipped):
+            continue
+        slab, tile = _shrink(clipped, slab, tile)
+        runs, labels = zip(*_clip(found, facts.grid[0], slab, tile), strict=True)
+        own, places = np.unique(np.concatenate(labels), return_inverse=True)
+        ends = np.cumsum([each.size for each in labels])[:-1]
+        numbers = np.split((places + 1).astype(np.int32), ends)
+        planes = grow_slab(slab, ask.window, facts.planes)
+        given = (tile, ask, slab[0] - planes[0], runs, numbers, own - 1)
+        work.append(reader.work(grow(tile, rim, facts.grid), *given, slab=planes))
 
     def take(part: tuple[NDArray[np.int32], list[dict[str, regions.Sums]]]) -> None:
         own, of_planes = part
@@ -412,6 +410,22 @@ def measure_table(
     return regions.make_table_of(found, sums, units)
 
 
+def _clip(found: regions.Regions, rows: int, slab: Slab, tile: Box) -> list[tuple[regions.Runs, NDArray[np.int32]]]:
+    """Return what `regions.clip_runs` does for each plane, of so many `rows`, of a tile."""
+    top, left, bottom, right = tile
+    return [regions.clip_runs(found, plane * rows + top, left, plane * rows + bottom, right) for plane in range(*slab)]
+
+
+def _shrink(clipped: list[tuple[regions.Runs, NDArray[np.int32]]], slab: Slab, tile: Box) -> tuple[Slab, Box]:
+    """Return the part of a tile that the runs in it span."""
+    planes = [plane for plane, (_, labels) in enumerate(clipped, slab[0]) if labels.size]
+    rows = np.flatnonzero(np.sum([np.diff(runs.offsets) for runs, _ in clipped], axis=0))
+    left = min(int(runs.starts.min()) for runs, labels in clipped if labels.size)
+    right = max(int(runs.stops.max()) for runs, labels in clipped if labels.size)
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    return (planes[0], planes[-1] + 1), (tile[0] + top, tile[1] + left, tile[0] + bottom, tile[1] + right)
+
+
 def _sum_tile(
     arrays: list[NDArray[Any]],
     facts: Facts,
@@ -419,8 +433,8 @@ def _sum_tile(
     tile: Box,
     ask: Ask,
     first: int,
-    runs: list[regions.Runs],
-    labels: list[NDArray[np.int32]],
+    runs: Sequence[regions.Runs],
+    labels: Sequence[NDArray[np.int32]],
     own: NDArray[np.int32],
 ) -> tuple[NDArray[np.int32], list[dict[str, regions.Sums]]]:
     """Return the numbers of the regions of a tile, and the sums over each, plane by plane.
