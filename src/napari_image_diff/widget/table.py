@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt, Signal
 from qtpy.QtGui import QContextMenuEvent, QGuiApplication, QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QMenu, QTableView
@@ -64,6 +65,8 @@ class RegionModel(QAbstractTableModel):
         super().__init__()
         self._regions: pd.DataFrame | None = None
         self._names: list[str] = []
+        # Of each of them; Qt asks for every cell ten times over, and pandas takes its time
+        self._columns: list[NDArray[Any]] = []
         self._order = np.empty(0, np.intp)
         self._sorted_by = (0, Qt.SortOrder.AscendingOrder)
 
@@ -77,6 +80,7 @@ class RegionModel(QAbstractTableModel):
         axes = columns[1 : box[0]] if box else []
         ours = [name for name in COLUMNS if name in columns and name not in axes]
         self._names = [*ours[:1], *axes, *ours[1:], *(name for name in columns if name not in (*COLUMNS, *axes))]
+        self._columns = [] if regions is None else [regions[name].to_numpy() for name in self._names]
         self._reorder()
         self.endResetModel()
 
@@ -114,11 +118,13 @@ class RegionModel(QAbstractTableModel):
         region = self._order[index.row()]
         if role == Qt.ItemDataRole.ToolTipRole:
             return describe_region(self._regions.iloc[region])
-        value = self._regions[self._names[index.column()]].iloc[region]
+        value = self._columns[index.column()][region]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return _as_text(value)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = Qt.AlignmentFlag.AlignLeft if isinstance(value, str) else Qt.AlignmentFlag.AlignRight
             return side | Qt.AlignmentFlag.AlignVCenter
-        return _as_text(value) if role == Qt.ItemDataRole.DisplayRole else None
+        return None
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return the head of a column and what it means."""
@@ -142,8 +148,7 @@ class RegionModel(QAbstractTableModel):
         if self._regions is None or not 0 <= column < len(self._names):
             self._order = np.arange(0 if self._regions is None else len(self._regions))
             return
-        values = self._regions[self._names[column]].to_numpy()
-        self._order = np.argsort(values, kind="stable")
+        self._order = np.argsort(self._columns[column], kind="stable")
         if order == Qt.SortOrder.DescendingOrder:
             self._order = self._order[::-1]
 
