@@ -67,6 +67,20 @@ def test_a_cluster_gives_the_same_bits(client: Any, container: str, tmp_path: An
     assert not any(client.run(lambda: "napari" in __import__("sys").modules).values())
 
 
+def test_volumes_on_a_cluster(client: Any, tmp_path: Any) -> None:
+    rng = np.random.default_rng(0)
+    scene = 128 + 60 * np.sin(np.arange(12)[:, None, None] / 5 + np.arange(70)[:, None] / 9) * np.cos(np.arange(80) / 7)
+    before, after = (np.uint8(scene + 3 * rng.standard_normal(scene.shape)) for _ in range(2))
+    after[4:8, 20:34, 30:50] = 255
+    ignore = np.zeros((70, 80), bool)
+    ignore[:9] = True
+    expected = compare(before, after, spatial_ndim=3, ignore=ignore)
+    assert expected.changed
+    stored = zarr.create_array(tmp_path / "after.zarr", shape=after.shape, chunks=(5, 30, 40), dtype=np.uint8)
+    stored[...] = after
+    assert_equal(compare(before, stored, spatial_ndim=3, ignore=ignore), expected)
+
+
 def test_a_killed_worker_costs_time_and_not_the_result(client: Any) -> None:
     before, after = make_pair()
     expected = compare(before, after)

@@ -111,19 +111,18 @@ class Reader(NamedTuple):
     """before, after, and a source for each of ``facts.masks``."""
     frames: tuple[tuple[int, ...], ...]
     """The leading axes of each source at this frame."""
-    solid: tuple[bool, ...]
-    """Which sources have an axis of planes after these; of a volume, the others are masks for all planes."""
 
     def work(self, box: Box, *given: Any, slab: Slab = (0, 1)) -> Work:
         """Return the work on a box of the result, for a function ``(arrays, facts, box, *given)``.
 
         Of a volume, the arrays have the planes of `slab`.
         """
-        parts = [
-            Part(source, (*frame, *([slice(*slab)] if solid else []), slice(*area[::2]), slice(*area[1::2])))
-            for area in self.facts.find_areas(box)
-            for source, frame, solid in zip(self.sources, self.frames, self.solid, strict=True)
-        ]
+        parts = []
+        for area in self.facts.find_areas(box):
+            for source, frame in zip(self.sources, self.frames, strict=True):
+                # A mask may be of one plane, for all
+                planes = [slice(*slab)] if self.facts.volume is not None and source.solid else []
+                parts.append(Part(source, (*frame, *planes, slice(*area[::2]), slice(*area[1::2]))))
         return Work(tuple(parts), (self.facts, box, *given))
 
     def read(self, box: Box, kept: Kept | None = None, slab: Slab = (0, 1)) -> Pair:
@@ -132,12 +131,13 @@ class Reader(NamedTuple):
         return make_block([part.read(kept) for part in parts], *given)
 
     def at(self, plane: int) -> Reader:
-        """Return a plane of a volume as an image; an image is its own."""
+        """Return a plane of a volume, to be read as an image; an image is returned as it is."""
         if self.facts.volume is None:
             return self
-        frames = [(*frame, plane) if solid else frame for frame, solid in zip(self.frames, self.solid, strict=True)]
-        flat = (False,) * len(self.solid)
-        return self._replace(facts=self.facts._replace(volume=None), frames=tuple(frames), solid=flat)
+        frames = [
+            (*frame, plane) if source.solid else frame for source, frame in zip(self.sources, self.frames, strict=True)
+        ]
+        return self._replace(facts=self.facts._replace(volume=None), frames=tuple(frames))
 
 
 class PlaneView:
@@ -230,7 +230,7 @@ def make_block(arrays: list[NDArray[Any]], facts: Facts, box: Box) -> Pair:
 
 
 def pick_plane(pair: Pair, plane: int) -> Pair:
-    """Return a plane of a volume as an image; an image is its own."""
+    """Return a plane of a volume as an image; an image is returned as it is."""
     if pair.volume is None:
         return pair
     before, after, *colours = (fold(each, pair.volume)[plane] for each in (*pair[:2], *pair.colours))

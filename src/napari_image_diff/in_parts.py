@@ -112,7 +112,7 @@ def measure(
             **(opened.fit.notes if opened.fit is not None else {}),
             "identical": opened.alike and tally.same,
             "same_luma": not tally.differs and opened.channels[0] != "gray",
-            "offset": preparation.find_offset(*seen.grids),
+            "offset": preparation.find_offset(*(grid.part for grid in seen.grids)),
         }
         score = tally.total / (tally.pixels * ssim.SCORE_STEPS) if tally.pixels else math.nan
         pair = lazy_maps.make_pair(reader)
@@ -194,26 +194,22 @@ def _make_arrays(
     ]
     reader, coarsest = made[0].reader, made[0].ask.factor
     facts = reader.facts
-    lead = leading if facts.volume is None else (*leading, facts.planes)
     auto = every[0].notes["threshold_rule"] == "auto"
     overview = _stack([each.difference for each in seen], leading)
     of_evidence = _stack([each.evidence for each in seen], leading)
     rows, columns = seen[0].difference.shape[-2:]
-    painted = [
-        lazy_maps.paint(*each, plane, (0, 0, rows, columns), facts.grid, coarsest)
-        for each in found
-        for plane in range(facts.planes)
-    ]
-    labels = _stack(painted, lead)
+    whole = (0, facts.planes), (0, 0, rows, columns)
+    painted = [lazy_maps.paint(*each, *whole, facts.grid, coarsest) for each in found]
+    labels = _stack([each if facts.volume is not None else each[0] for each in painted], leading)
     factors = lazy_maps.list_factors(coarsest)
 
     def levels(make: Any, last: NDArray[Any]) -> list[Any]:
         return [*(make(factor) for factor in factors[:-1]), last if coarsest > 1 else lazy_maps.hold(last)]
 
     pyramid = Pyramid(
-        levels(lambda factor: lazy_maps.make_map(made, lead, False, factor), overview),
-        levels(lambda factor: lazy_maps.make_map(made, lead, True, factor), of_evidence) if auto else None,
-        levels(lambda factor: lazy_maps.make_labels(found, reader, lead, factor), labels),
+        levels(lambda factor: lazy_maps.make_map(made, leading, False, factor), overview),
+        levels(lambda factor: lazy_maps.make_map(made, leading, True, factor), of_evidence) if auto else None,
+        levels(lambda factor: lazy_maps.make_labels(found, reader, leading, factor), labels),
     )
     frames_of = []
     for number, each in enumerate(every):

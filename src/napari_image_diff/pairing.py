@@ -12,14 +12,10 @@ from . import alignment, intensity, resampling, tiles
 from .blocks import match_light
 from .frames import Stack, fill_up, read_valid
 from .planes import forget_transparent, is_transparent, make_colours, make_gray, read_only
-from .preparation import Pair, Plane
+from .preparation import Pair, Plane, Volume
 from .settings import Settings
 
-__all__ = ["VOLUMES_LIE", "Found", "find_alone", "find_grid", "make_notes", "make_pair", "settle"]
-
-
-# Why volumes are not aligned.
-VOLUMES_LIE = "volumes are compared as they lie"
+__all__ = ["Found", "find_alone", "find_grid", "find_place", "make_notes", "make_pair", "settle"]
 
 
 class Found(NamedTuple):
@@ -83,11 +79,7 @@ def settle(
 
     `sides` are rows and columns of either image as it was given, `grid` those of the result.
     """
-    aligned = alignment.find_alignment(
-        pair.before, pair.after, settings.align if pair.volume is None else "none", pair.data_range
-    )
-    if pair.volume is not None:
-        aligned = aligned._replace(reason=VOLUMES_LIE)
+    aligned = find_place(pair.before, pair.after, pair.volume, settings, pair.data_range)
     if aligned.outcome == "aligned" or pair.before.shape != grid or pair.after.shape != grid:
         pair = _place(pair, aligned.matrix, grid, step)
     light = None
@@ -96,6 +88,16 @@ def settle(
         matched = match_light(pair, light)
         pair = _with_planes(pair, matched.before, matched.after, *matched.colours)
     return Found(pair, make_notes(aligned, light, sides))
+
+
+def find_place(
+    before: NDArray[Any], after: NDArray[Any], volume: Volume | None, settings: Settings, data_range: float
+) -> alignment.Alignment:
+    """Return where one gray plane lies on another; a volume lies as it is."""
+    if volume is None:
+        return alignment.find_alignment(before, after, settings.align, data_range)
+    unmoved = alignment.find_alignment(before, after, "none", data_range)
+    return unmoved._replace(reason="volumes are compared as they lie")
 
 
 def make_notes(

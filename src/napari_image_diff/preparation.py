@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = [
     "NOTHING",
     "Extent",
+    "Grid",
     "Pair",
     "Plane",
     "Volume",
@@ -34,7 +35,9 @@ __all__ = [
     "measure_extent",
     "merge_extents",
     "order_keys",
+    "pick_grid",
     "plane_dtype",
+    "put_grid",
     "read_plane",
     "sample_grid",
     "unfold",
@@ -406,6 +409,26 @@ def sample_grid(plane: NDArray[Any]) -> NDArray[np.float64]:
     """Return some thousands of pixels spread over a plane."""
     down, across = grid_steps(plane.shape)
     return plane[::down, ::across].astype(np.float64)
+
+
+class Grid(NamedTuple):
+    """Some of the pixels that are sampled of an image, and where the first of them stands among all."""
+
+    row: int
+    column: int
+    part: NDArray[Any]
+
+
+def pick_grid(part: NDArray[Any], top: int, left: int, steps: tuple[int, int]) -> Grid:
+    """Return those of a part of an image, whose first pixel is (top, left), that are sampled in these steps."""
+    picked = part[-top % steps[0] :: steps[0], -left % steps[1] :: steps[1]].copy()
+    return Grid(-(-top // steps[0]), -(-left // steps[1]), picked)
+
+
+def put_grid(target: NDArray[Any], grid: Grid) -> None:
+    """Put some of the pixels that are sampled in their place."""
+    rows, columns = grid.part.shape
+    target[grid.row : grid.row + rows, grid.column : grid.column + columns] = grid.part
 
 
 def find_middle(

@@ -27,6 +27,7 @@ __all__ = [
     "Sums",
     "clip_runs",
     "connect_runs",
+    "cut_plane",
     "find_holders",
     "find_largest_planes",
     "find_runs",
@@ -43,7 +44,6 @@ __all__ = [
     "no_runs",
     "paint_runs",
     "paint_tile",
-    "pick_plane",
     "sum_tile",
     "weigh_runs",
     "weigh_tile",
@@ -169,10 +169,11 @@ def clip_runs(found: Regions, top: int, left: int, bottom: int, right: int) -> t
     return Runs(offsets, starts, stops, runs.open[:0]), labels
 
 
-def pick_plane(found: Regions, first: int, last: int, told: NDArray[np.int64]) -> Regions:
-    """Return the rows `first` to `last` of the regions of a volume, those of one plane, as regions of an image.
+def cut_plane(found: Regions, first: int, last: int, told: NDArray[np.int64]) -> Regions:
+    """Return what lies in the rows `first` to `last`, those of one plane, of the regions of a volume.
 
-    Those in `told`, regions from 0 that reach into the plane, are numbered 1 to N; any others come after them, as one.
+    The regions `told`, which are counted from 0 and reach into the plane, are numbered 1 to N. Any others have the
+    number after, all of them, and neither a box nor an area. Of contour areas and centroids nothing is known.
     """
     numbers = np.full(len(found.area) + 1, len(told) + 1, np.int32)
     numbers[0], numbers[told + 1] = 0, np.arange(1, len(told) + 1, dtype=np.int32)
@@ -195,15 +196,10 @@ def pick_plane(found: Regions, first: int, last: int, told: NDArray[np.int64]) -
 
 def find_largest_planes(found: Regions, rows: int) -> NDArray[np.int64]:
     """Return, for each region of a volume whose planes have so many rows, where it has most voxels, first of equals."""
-    runs, count = found.runs, len(found.area)
-    most, largest = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    for plane in range((runs.offsets.size - 1) // rows):
-        here = slice(runs.offsets[plane * rows], runs.offsets[(plane + 1) * rows])
-        lengths = runs.stops[here] - runs.starts[here]
-        voxels = np.bincount(found.labels[here], lengths, count + 1)[1:].astype(np.int64)
-        larger = voxels > most
-        most[larger], largest[larger] = voxels[larger], plane
-    return largest
+    largest = _find_largest_planes(
+        found.runs.offsets, found.runs.starts, found.runs.stops, found.labels, len(found.area), rows
+    )
+    return np.asarray(largest[1:])
 
 
 def find_holders(runs: Runs, found: Regions) -> NDArray[np.int64]:
@@ -440,6 +436,24 @@ def _clip_runs(offsets, starts, stops, run_labels, left, right):  # type: ignore
                 count += 1
         clipped[row + 1] = count
     return clipped, new_starts[:count].copy(), new_stops[:count].copy(), labels[:count].copy()
+
+
+@_compile
+def _find_largest_planes(offsets, starts, stops, run_labels, count, rows):  # type: ignore[no-untyped-def]
+    largest, most = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
+    here, voxels = np.full(count + 1, -1), np.zeros(count + 1, np.int64)
+    for line in range(offsets.size - 1):
+        plane = line // rows
+        for run in range(offsets[line], offsets[line + 1]):
+            region = run_labels[run]
+            if here[region] != plane:
+                here[region] = plane
+                voxels[region] = 0
+            voxels[region] += stops[run] - starts[run]
+            if voxels[region] > most[region]:
+                most[region] = voxels[region]
+                largest[region] = plane
+    return largest
 
 
 @_compile

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from . import detection, displacement, evidence, noise, pyramids, regions, ssim, threshold, tiles
 from .blocks import Facts, Reader, cut_out, make_block, pick_plane
-from .preparation import Pair, grid_steps
+from .preparation import Grid, Pair, grid_steps, pick_grid, put_grid
 from .tiles import Box, Slab, Tiling
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ class Seen(NamedTuple):
     """The greatest in each cell of the overview; the first cell is that of the first pixel. Of a volume with planes."""
     evidence: NDArray[np.float32]
     """The same, empty where there is no evidence."""
-    grids: tuple[NDArray[Any], NDArray[Any]]
-    """Of before and after, the pixels of `preparation.sample_grid` that lie here."""
+    grids: tuple[Grid, Grid]
+    """Of before and after, what lies here of `preparation.sample_grid`."""
 
 
 class Changes(NamedTuple):
@@ -131,8 +131,8 @@ def look(reader: Reader, tiling: Tiling, ask: Ask, step: tiles.Step) -> Seen:
     samples = _make_samples(facts, steps), _make_samples(facts, steps)
     work = []
     for slab, tile in tiling.in_strips():
-        planes = grow_slab(slab, ask.window, facts.planes)
-        work.append(reader.work(grow(tile, rim, facts.grid), tile, ask, rim, slab, planes[0], slab=planes))
+        read = grow_slab(slab, ask.window, facts.planes)
+        work.append(reader.work(grow(tile, rim, facts.grid), tile, ask, rim, slab, read[0], slab=read))
     tallies = []
     parts: dict[tuple[int, Box], tuple[regions.Runs, NDArray[np.float64]]] = {}
 
@@ -141,11 +141,9 @@ def look(reader: Reader, tiling: Tiling, ask: Ask, step: tiles.Step) -> Seen:
         for plane, each in enumerate(seen, slab[0]):
             for target, part in zip(maps, (each.difference, each.evidence), strict=True):
                 pyramids.merge(target[plane], part, tile[0] // ask.factor, tile[1] // ask.factor)
-            row, column = -(-(plane * facts.grid[0] + tile[0]) // steps[0]), -(-tile[1] // steps[1])
             for target, grid in zip(samples, each.grids, strict=True):
-                target[row : row + grid.shape[0], column : column + grid.shape[1]] = grid
-            # Of many tiles even the offsets of their runs are much
-            parts[plane, tile] = each.runs._replace(offsets=each.runs.offsets.astype(np.int32)), each.weights
+                put_grid(target, grid)
+            parts[plane, tile] = _pack(each.runs), each.weights
         tallies.append(_add_up(seen))
 
     tiles.map_parts(_look_at, work, step, take)
@@ -153,7 +151,21 @@ def look(reader: Reader, tiling: Tiling, ask: Ask, step: tiles.Step) -> Seen:
     runs, weights = zip(*joined, strict=True)
     difference, found = maps if facts.volume is not None else (maps[0][0], maps[1][0])
     tally = functools.reduce(Tally.__add__, tallies)
-    return Seen(tally, regions.join_runs(list(runs)), np.concatenate(weights), difference, found, samples)
+    grids = Grid(0, 0, samples[0]), Grid(0, 0, samples[1])
+    return Seen(tally, regions.join_runs(list(runs)), np.concatenate(weights), difference, found, grids)
+
+
+def _pack(runs: regions.Runs) -> regions.Runs:
+    """Return runs in less memory: of many tiles even the offsets are much, and most have none."""
+    if not runs.starts.size and not runs.open.any():
+        return _nothing(runs.offsets.size - 1)
+    return runs._replace(offsets=runs.offsets.astype(np.int32))
+
+
+@functools.cache
+def _nothing(rows: int) -> regions.Runs:
+    nothing = regions.no_runs(rows)
+    return nothing._replace(offsets=nothing.offsets.astype(np.int32))
 
 
 def _make_samples(facts: Facts, steps: tuple[int, int]) -> NDArray[Any]:
@@ -208,8 +220,12 @@ def _put_together(bands: list[Seen]) -> Seen:
         np.concatenate([each.weights for each in bands]),
         np.concatenate([each.difference for each in bands]),
         np.concatenate([each.evidence for each in bands]),
-        (np.concatenate([each.grids[0] for each in bands]), np.concatenate([each.grids[1] for each in bands])),
+        (_put_under([each.grids[0] for each in bands]), _put_under([each.grids[1] for each in bands])),
     )
+
+
+def _put_under(grids: list[Grid]) -> Grid:
+    return grids[0]._replace(part=np.concatenate([grid.part for grid in grids]))
 
 
 def _look_at_plane(
@@ -230,22 +246,26 @@ def _look_at_plane(
     corner = (tile[0] % ask.factor, tile[1] % ask.factor, ask.factor)
     cells = pyramids.pool(part, *corner)
     of_evidence = np.empty((0, 0), np.float32) if ask.limits is None else pyramids.pool(own, *corner)
-    down, across = grid_steps(facts.tall)
-    rows = slice(-(plane * facts.grid[0] + tile[0]) % down, None, down)
-    columns = slice(-tile[1] % across, None, across)
-    pair = pick_plane(block, plane - first)
-    grids = [each[inner[0] : inner[2], inner[1] : inner[3]][rows, columns].copy() for each in pair[:2]]
+    top, steps = plane * facts.grid[0] + tile[0], grid_steps(facts.tall)
+    before, after = (
+        pick_grid(image[inner[0] : inner[2], inner[1] : inner[3]], top, tile[1], steps)
+        for image in pick_plane(block, plane - first)[:2]
+    )
     if facts.volume is not None:
         arrays = [each[plane - first] for each in arrays[:2]]
     same = not differs and facts.matrix is None and _is_same(arrays, facts, inner)
     tally = Tally(score.total, score.pixels, threshold.count_levels(part), differs, same)
-    return Seen(tally, runs, weights, cells, of_evidence, (grids[0], grids[1]))
+    return Seen(tally, runs, weights, cells, of_evidence, (before, after))
 
 
 def _is_same(arrays: list[NDArray[Any]], facts: Facts, inner: Box) -> bool:
     """Return whether both images, as they were given, have the same values in a tile."""
     one, other = (array[inner[0] : inner[2], inner[1] : inner[3]] for array in arrays[:2])
-    return np.array_equal(one, other, equal_nan=one.dtype.kind == other.dtype.kind == "f")
+    # One of them may have an axis of a single channel
+    alike = one.size == other.size
+    return alike and np.array_equal(
+        one.reshape(other.shape), other, equal_nan=one.dtype.kind == other.dtype.kind == "f"
+    )
 
 
 def shift_box(tile: Box, box: Box) -> Box:
@@ -299,11 +319,10 @@ def measure_limits(readers: Sequence[Reader], tiling: Tiling, window: ssim.Windo
     facts = readers[0].facts
     limits = None
     places = [
-        (reader.at(plane), tile)
+        (reader, slab, tile)
         for reader in readers
         for slab in tiling.slabs
         for tile in evidence.sample_tiles(facts.grid)
-        for plane in range(*slab)
     ]
     sums: list[noise.Counts] = []
 
@@ -314,7 +333,9 @@ def measure_limits(readers: Sequence[Reader], tiling: Tiling, window: ssim.Windo
     for radius in noise.RADII:
         sums.clear()
         rim = max(window.size // 2, evidence.find_rim(radius) + evidence.BLOCK)
-        work = [reader.work(grow(tile, rim, facts.grid), tile, window, radius) for reader, tile in places]
+        work = [
+            reader.work(grow(tile, rim, facts.grid), tile, window, radius, slab=slab) for reader, slab, tile in places
+        ]
         tiles.map_parts(_count, work, tiles.uncounted(step), take)
         limits = noise.make_limits(sums[0], radius, facts.data_range, facts.quantum)
         if limits is not None:
@@ -326,11 +347,17 @@ def measure_limits(readers: Sequence[Reader], tiling: Tiling, window: ssim.Windo
 def _count(
     arrays: list[NDArray[Any]], facts: Facts, box: Box, tile: Box, window: ssim.Window, radius: int
 ) -> noise.Counts:
-    """Return what is counted in one tile of a sample."""
-    pair = make_block(arrays, facts, box)
-    difference, _, _ = measure_block(pair, facts, box, tile, Ask(window, window, None, None, 1))
-    inner = shift_box(tile, box)
-    return evidence.count_tiles(detection.make_sources(pair, difference, facts.largest)[0], [inner], radius)
+    """Return what is counted in one tile of a sample, plane by plane."""
+    block, inner = make_block(arrays, facts, box), shift_box(tile, box)
+    counts: list[noise.Counts] = []
+    for plane in range(block.volume.planes if block.volume is not None else 1):
+        tiles.breathe()
+        pair = pick_plane(block, plane)
+        difference, _, _ = measure_block(pair, facts, box, tile, Ask(window, window, None, None, 1))
+        found = evidence.count_tiles(detection.make_sources(pair, difference, facts.largest)[0], [inner], radius)
+        # Counts are large
+        counts.append(counts.pop() + found if counts else found)
+    return counts[0]
 
 
 def cut_evidence(seen: Seen, facts: Facts, min_area: float) -> regions.Regions:
@@ -392,9 +419,9 @@ def measure_table(
         own, places = np.unique(np.concatenate(labels), return_inverse=True)
         ends = np.cumsum([each.size for each in labels])[:-1]
         numbers = np.split((places + 1).astype(np.int32), ends)
-        planes = grow_slab(slab, ask.window, facts.planes)
-        given = (tile, ask, slab[0] - planes[0], runs, numbers, own - 1)
-        work.append(reader.work(grow(tile, rim, facts.grid), *given, slab=planes))
+        read = grow_slab(slab, ask.window, facts.planes)
+        given = (tile, ask, slab[0] - read[0], runs, numbers, own - 1)
+        work.append(reader.work(grow(tile, rim, facts.grid), *given, slab=read))
 
     def take(part: tuple[NDArray[np.int32], list[dict[str, regions.Sums]]]) -> None:
         own, of_planes = part

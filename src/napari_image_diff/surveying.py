@@ -16,15 +16,12 @@ from numpy.typing import NDArray
 
 from . import alignment, detection, frames, intensity, pairing, planes, preparation, tiles, volumes
 from .blocks import Facts, PlaneView, Reader, find_valid, make_block, make_planes, to_luma
-from .preparation import NOTHING, Extent, Plane
+from .preparation import NOTHING, Extent, Grid, Plane, pick_grid, put_grid
 from .settings import Settings
 from .sources import Kept, Source, open_source
 from .tiles import Box, Slab, Tiling
 
 __all__ = ["Opened", "Surveyed", "is_all_masked", "open_images", "settle", "survey"]
-
-Grid = tuple[int, int, NDArray[Any]]
-"""Some of the pixels that are sampled: where the first of them stands among all, and their values."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Opened:
     not_shared: int
     """Number of frames that only one of the two has."""
     sides: tuple[tuple[int, int], tuple[int, int]]
-    """Rows and columns of a frame of either image as it was given."""
+    """Rows and columns of a frame of either image as it was given; of volumes, of what they have in common."""
     fit: volumes.Fit | None
     """What two volumes have in common; None for images."""
 
@@ -67,8 +64,7 @@ class Opened:
         place = tuple(int(step) for step in np.unravel_index(frame, self.leading)) if self.leading else ()
         spatial = 2 if self.fit is None else 3
         along = [not lone for lone in self.lone] + [len(source.shape) > spatial for source in self.sources[2:]]
-        solid = tuple(source.solid for source in self.sources)
-        return Reader(facts, self.sources, tuple(place if has_frames else () for has_frames in along), solid)
+        return Reader(facts, self.sources, tuple(place if has_frames else () for has_frames in along))
 
     def cut(self) -> Tiling:
         """Return the tiles of a frame, along the chunks of the image that has the larger ones."""
@@ -112,7 +108,7 @@ class _Found(NamedTuple):
 
     extents: tuple[Extent, Extent]
     grids: tuple[list[Grid], list[Grid]]
-    preview: Grid
+    preview: Grid | None
     alpha: tuple[tuple[float, float], tuple[float, float]]
     """Least and greatest."""
 
@@ -228,12 +224,14 @@ def _gather(opened: Opened, facts: Facts, settings: Settings, tiling: Tiling, st
         reader = opened.pick(facts, frame)
 
         def take(of_tile: _Found, frame: int = frame) -> None:
-            _put(found.previews[frame], of_tile.preview)
+            preview = found.previews[frame]
+            if preview is not None and of_tile.preview is not None:
+                put_grid(preview, of_tile.preview)
             for image in range(2):
                 if frame == 0 or not once[image]:
                     found.extents[image].append(of_tile.extents[image])
                     for grid in of_tile.grids[image]:
-                        _put(found.grids[image], grid)
+                        put_grid(found.grids[image], grid)
                 (low, high), (least, most) = of_tile.alpha[image], found.alpha[image]
                 # NaN, which is not opaque, stays
                 found.alpha[image] = (float(np.minimum(low, least)), float(np.maximum(high, most)))
@@ -250,28 +248,15 @@ def _room(rows: int, columns: int, steps: tuple[int, int], dtype: np.dtype[Any])
     return np.zeros((-(-rows // steps[0]), -(-columns // steps[1])), dtype)
 
 
-def _put(target: NDArray[Any] | None, grid: Grid) -> None:
-    """Put some of the pixels sampled in their place."""
-    row, column, part = grid
-    if target is not None:
-        target[row : row + part.shape[0], column : column + part.shape[1]] = part
-
-
-def _pick(plane: NDArray[Any], top: int, left: int, steps: tuple[int, int]) -> Grid:
-    """Return the pixels sampled of a tile whose first pixel is (top, left)."""
-    if not steps[0]:
-        return 0, 0, plane[:0, :0]
-    part = plane[-top % steps[0] :: steps[0], -left % steps[1] :: steps[1]].copy()
-    return -(-top // steps[0]), -(-left // steps[1]), part
-
-
 def _pick_planes(
     tall: NDArray[Any], facts: Facts, box: Box, slab: Slab, top: int, steps: tuple[int, int]
 ) -> list[Grid]:
-    """Return the pixels sampled of the planes of a tile; `top` is the number of the frame's first row."""
+    """Return the pixels sampled of the planes of a tile, if any are; `top` is the number of the frame's first row."""
+    if not steps[0]:
+        return []
     planes = tall.reshape(slab[1] - slab[0], -1, tall.shape[1])
     first = top + slab[0] * facts.grid[0] + box[0]
-    return [_pick(plane, first + number * facts.grid[0], box[1], steps) for number, plane in enumerate(planes)]
+    return [pick_grid(plane, first + number * facts.grid[0], box[1], steps) for number, plane in enumerate(planes)]
 
 
 def _survey_tile(arrays: list[NDArray[Any]], facts: Facts, box: Box, slab: Slab, ask: _Ask) -> _Found:
@@ -293,7 +278,7 @@ def _survey_tile(arrays: list[NDArray[Any]], facts: Facts, box: Box, slab: Slab,
     for number, image in enumerate(images):
         if image.channels == "RGBA" and facts.transparent:
             alpha[number] = (float(image.data[..., 3].min()), float(image.data[..., 3].max()))
-    preview = _pick(lumas[0], box[0], box[1], (ask.stride, ask.stride))
+    preview = pick_grid(lumas[0], box[0], box[1], (ask.stride, ask.stride)) if ask.stride else None
     return _Found((extents[0], extents[1]), (grids[0], grids[1]), preview, (alpha[0], alpha[1]))
 
 
@@ -370,10 +355,7 @@ def settle(
     after: Any = PlaneView(reader, True, chunks)
     # It reads many windows, in between which somebody may want to stop
     with tiles.breathing(lambda: step(0)):
-        align = settings.align if opened.fit is None else "none"
-        aligned = alignment.find_alignment(before, after, align, facts.data_range)
-    if opened.fit is not None:
-        aligned = aligned._replace(reason=pairing.VOLUMES_LIE)
+        aligned = pairing.find_place(before, after, facts.volume, settings, facts.data_range)
     if aligned.outcome == "aligned":
         facts = facts._replace(matrix=aligned.matrix)
         reader = opened.pick(facts, frame)
@@ -394,7 +376,7 @@ def _fit_light(reader: Reader, tiling: Tiling, step: tiles.Step) -> tuple[intens
     def take(found: tuple[list[Grid], list[Grid], NDArray[np.float64]]) -> None:
         for target, grids in zip(samples, found[:2], strict=True):
             for grid in grids:
-                _put(target, grid)
+                put_grid(target, grid)
         ends[:, 0], ends[:, 1] = np.fmin(ends[:, 0], found[2][:, 0]), np.fmax(ends[:, 1], found[2][:, 1])
 
     work = [reader.work(box, slab, every, slab=slab) for slab, box in tiling.in_strips()]

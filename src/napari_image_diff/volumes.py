@@ -216,9 +216,10 @@ def name_kinds(found: regions.Regions, rows: int, name: Callable[[int, regions.R
     largest, count = regions.find_largest_planes(found, rows), len(found.area)
     kind, reason = np.full(count, "", object), np.full(count, "", object)
     partner, shift = np.zeros(count, np.int64), np.full((count, 2), np.nan)
-    for plane in np.unique(largest).tolist():
-        told = np.flatnonzero(largest == plane)
-        here = name(plane, regions.pick_plane(found, plane * rows, (plane + 1) * rows, told))
+    order = np.argsort(largest, kind="stable")
+    for told in np.split(order, np.flatnonzero(np.diff(largest[order])) + 1) if count else ():
+        plane = int(largest[told[0]])
+        here = name(plane, regions.cut_plane(found, plane * rows, (plane + 1) * rows, told))
         kind[told], reason[told], shift[told] = here.kind, here.reason, here.shift
         partner[told] = np.append(0, told + 1)[here.partner]
     return kinds.Kinds(list(kind), list(reason), partner, shift)

@@ -57,7 +57,8 @@ class Level(NamedTuple):
 
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
-    blocks: list[tuple[tuple[int, ...], Box]]
+    blocks: list[tuple[tuple[slice, ...], Box]]
+    """Those of leading axes, and of rows and columns, that are written at once."""
     """What is written at a time: a plane, and a box in it that has whole chunks."""
 
 
@@ -255,10 +256,12 @@ def _defuse(cell: Any) -> Any:
 def _plan_levels(source: Source) -> list[Level]:
     """Return the sizes in which a map is written."""
     *leading, rows, columns = source.shape
-    sides = [CHUNK, CHUNK]
+    sides, singly = [CHUNK, CHUNK], [(1,) * length for length in leading]
+    planes = list(itertools.product(*map(_slice, singly)))
     if is_lazy(source.array):
         # Along the chunks in which it is worked out, so that none is worked out twice
         sides = [max(lengths) for lengths in source.chunks[-2:]]
+        planes = list(itertools.product(*map(_slice, source.chunks[:-2])))
     levels = []
     while True:
         spans = [
@@ -267,11 +270,17 @@ def _plan_levels(source: Source) -> list[Level]:
         ]
         boxes = [(top, left, bottom, right) for (top, bottom), (left, right) in itertools.product(*spans)]
         chunks = [min(_divide(side), length) for side, length in zip(sides, (rows, columns), strict=True)]
-        blocks = list(itertools.product(np.ndindex(*leading), boxes))
+        blocks = list(itertools.product(planes, boxes))
         levels.append(Level((*leading, rows, columns), (*(1 for _ in leading), *chunks), blocks))
         if max(rows, columns) <= COARSEST:
             return levels
         rows, columns, sides = -(-rows // 2), -(-columns // 2), [CHUNK, CHUNK]
+        planes = list(itertools.product(*map(_slice, singly)))
+
+
+def _slice(chunks: tuple[int, ...]) -> list[slice]:
+    """Return the chunks along an axis."""
+    return [slice(stop - length, stop) for length, stop in zip(chunks, itertools.accumulate(chunks), strict=True)]
 
 
 def _divide(side: int) -> int:
@@ -301,9 +310,12 @@ def _write_levels(folder: Path, source: Source, levels: list[Level], names: Sequ
 
 def _write_block(finer: Source, array: Any, factor: int, block: tuple[tuple[int, ...], Box]) -> None:
     """Write a block of a level, each pixel of which stands for `factor` by `factor` pixels of the finer one."""
-    plane, (top, left, bottom, right) = block
+    planes, (top, left, bottom, right) = block
     height, width = finer.shape[-2:]
     rows = slice(top * factor, min(bottom * factor, height))
     columns = slice(left * factor, min(right * factor, width))
-    part = Part(finer, (*plane, rows, columns)).read()
-    array[(*plane, slice(top, bottom), slice(left, right))] = pyramids.pool(part, 0, 0, factor)
+    part = Part(finer, (*planes, rows, columns)).read()
+    cells = np.empty((*part.shape[:-2], bottom - top, right - left), part.dtype)
+    for plane in np.ndindex(part.shape[:-2]):
+        cells[plane] = pyramids.pool(part[plane], 0, 0, factor)
+    array[(*planes, slice(top, bottom), slice(left, right))] = cells
