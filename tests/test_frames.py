@@ -212,13 +212,21 @@ def test_what_is_said_of_a_stack() -> None:
     before, after = make_pair((5,))
     found = compare(before, after)
     assert found.verdict == "different"
-    assert found.worst_frame == (int(np.argmin(found.score)),)
+    areas = [int(frame.regions["area"].sum()) for frame in found.frames]
+    assert found.worst_frame == (int(np.argmax(areas)),)
+    # Noise may be more in a frame in which nothing changed
+    noisy = after.copy()
+    noisy[0] = np.clip(before[0] + np.random.default_rng(0).normal(0, 30, before[0].shape), 0, 255)
+    blurred = compare(before, noisy)
+    assert [frame.changed for frame in blurred.frames] == [False, False, False, True, False]
+    assert blurred.worst_frame == (3,)
+    assert np.argmin(blurred.score) == 0
     assert found.summary.startswith("5 frames, 2 different, 2 regions, ")
-    assert f"least in frame {found.worst_frame[0]}" in found.summary
+    assert f"changed, most in frame {found.worst_frame[0]}, score {found.score.min():.4f} and more" in found.summary
     assert 0 < found.changed_fraction < 0.1
     same = compare(before, before)
     assert same.verdict == "identical"
-    assert same.summary == "5 frames, identical, score 1.0000 and more, least in frame 0"
+    assert same.summary == "5 frames, identical, score 1.0000 and more"
     assert compare(before[:1], after[:1]).summary.startswith("1 frame, 1 different, 1 region, ")
     nothing = compare(before, after, ignore=np.arange(SIDES[0] * SIDES[1]).reshape(SIDES) > 2)
     assert "score" not in nothing.summary

@@ -12,9 +12,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
+import xarray
 import zarr
 from chunked import Chunked, cut_axis, in_chunks
 from fuzz import compare_sparse, greatest, hold, hold_against, hold_seams
@@ -421,7 +423,9 @@ def test_a_zarr_store_that_is_gone_is_noticed(tmp_path: Path, through_dask: bool
         if done:
             shutil.rmtree(tmp_path / "after", ignore_errors=True)
 
-    words = r"^after, rows \d+ to \d+, columns \d+ to \d+, could not be read: .*[Nn]ot.? .*found"
+    words = (
+        r"^after, rows \d+ to \d+, columns \d+ to \d+, could not be read: ArrayNotFoundError: No array found in store"
+    )
     if when == "during the run":
         with pytest.raises(OSError, match=words):
             compare(*images, progress=remove)
@@ -486,3 +490,89 @@ def test_a_tile_that_takes_long_can_be_stopped_within(monkeypatch: pytest.Monkey
     with pytest.raises(KeyboardInterrupt):
         compare(*whole, **CLASSIC, progress=stop)
     assert len(worked_on) == 3
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("through_dask", [False, True])
+def test_zarr_of_both_formats(zarr_format: Any, through_dask: bool, tmp_path: Path) -> None:
+    before, after = pair()
+    stored = zarr.create_array(
+        tmp_path / "after", shape=after.shape, chunks=(40, 50), dtype=np.uint8, zarr_format=zarr_format
+    )
+    stored[...] = after
+    found = compare(before, da.from_zarr(stored) if through_dask else stored)
+    hold_against(found, compare(before, after))
+
+
+def lie(array: Array, dtype: Any, shape: tuple[int, ...]) -> Any:
+    """Return a dask array that says that it is another than it is."""
+    return da.from_delayed(dask.delayed(lambda: array, pure=False)(), shape, dtype)
+
+
+@pytest.mark.parametrize("kept", [0, 2**28])
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros((96, 96), np.float32), r"float32 of shape \(96, 96\) came, not uint8"),
+        (np.full((96, 96), np.nan), "float64 of shape"),
+        (np.zeros((96, 1), np.uint8), r"uint8 of shape \(96, 1\) came, not uint8 of shape \(96, 96\)"),
+        (np.zeros((99, 96), np.uint8), r"uint8 of shape"),
+        (np.ma.masked_equal(np.eye(96, dtype=np.uint8), 1), "it has masked values; give dask.array.ma.filled"),
+    ],
+)
+def test_chunks_that_are_not_what_was_said(
+    array: Array, words: str, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "KEPT_BYTES", kept)
+    before, _ = pair()
+    for other in (array, array[:, ::-1]):
+        # Read in parts, a larger chunk is cut to what is asked for
+        if kept or other.shape != (99, 96):
+            with pytest.raises(OSError, match=rf"^after, rows .* columns .* could not be read: TypeError: .*{words}"):
+                compare(before, lie(other, np.uint8, (96, 96)))
+
+
+def test_masked_pixels_are_not_valid_in_chunks_either() -> None:
+    before, after = pair()
+    masked = np.ma.masked_greater(after, 200)
+    assert masked.mask.any()
+    whole = compare(before, masked)
+    assert whole.resolved["pixels_not_valid"] >= masked.mask.sum()
+    hold_against(compare(da.from_array(before, (40, 40)), masked), whole)
+    hold_against(compare(before, da.ma.masked_greater(da.from_array(after, (40, 40)), 200)), whole)
+
+
+def test_chunks_without_a_row() -> None:
+    before, after = pair()
+    whole = compare(before, after)
+    hold_against(compare(da.from_array(before, ((30, 0, 66), (0, 50, 46))), after), whole)
+
+
+class Closed:
+    """A dataset of a file that was closed, as h5py has it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("chunks", "shape", "dtype"):
+            raise ValueError("Invalid dataset")
+        raise AttributeError(name)
+
+
+def test_what_is_no_array_says_so(tmp_path: Path) -> None:
+    image = np.zeros((20, 20), np.uint8)
+    with pytest.raises(OSError, match=r"^after cannot be read \(Invalid dataset\); is its file closed\? Open it again"):
+        compare(image, Closed())
+    table = xarray.Dataset({"a": (("y", "x"), image)}).chunk()
+    with pytest.raises(TypeError, match=r"^before is a Dataset; give an array: of a Dataset one of its variables"):
+        compare(table, image)
+    group = zarr.open_group(tmp_path / "g.zarr", mode="w")
+    group.create_array("0", data=image)
+    with pytest.raises(TypeError, match=r"^before is a zarr group; .* group\['0'\] is the image in full size"):
+        compare(group, image)
+    with pytest.raises(TypeError, match=r"file name; .*zarr.open_array a .zarr"):
+        compare(str(tmp_path / "g.zarr"), image)
+    with pytest.raises(
+        TypeError, match=r"^after is a Delayed.*; give an array: .* of a Delayed dask.array.from_delayed"
+    ):
+        compare(image, dask.delayed(image))
+    with pytest.raises(ValueError, match=r"^after cannot be read as an array \(.*\); give an array, with rows of one"):
+        compare(image, [[1, 2], [3]])

@@ -251,3 +251,12 @@ def test_a_part_that_cannot_be_read_is_named_with_its_planes() -> None:
     stack = Chunked(np.stack([before, after]), ((1, 1), (4, 4, 8), (60,), (70,)), lambda place: look(place[1:]))
     with pytest.raises(OSError, match=r"^after, frame 0, planes \d+ to \d+, rows 0 to 60, columns 0 to 70, could not"):
         compare(before, stack, Settings.classic(), spatial_ndim=3)
+
+
+def test_masked_voxels_and_chunks_without_a_plane() -> None:
+    before, after = changed_pair()
+    masked = np.ma.masked_less(after, 60)
+    whole = compare(before, masked, spatial_ndim=3)
+    assert whole.resolved["pixels_not_valid"] > 0
+    lazy = da.ma.masked_less(da.from_array(after, ((7, 0, 9), (60,), (70,))), 60)
+    hold_against(compare(before, lazy, spatial_ndim=3), whole)

@@ -444,7 +444,10 @@ def test_masks_are_of_one_plane_or_of_all() -> None:
     inside = compare(before, after, spatial_ndim=3, inside=some)
     assert [box[3] for box in boxes_of(inside)] == [9, 9]
     assert inside.resolved["pixels_not_valid"] >= 7 * 60 * 70
-    with pytest.raises(ValueError, match=r"ignore has shape \(60, 71\); .* one plane of before, \(60, 70\), or of all"):
+    with pytest.raises(
+        ValueError,
+        match=r"ignore is an array of bool of shape \(60, 71\); .* one plane of before, \(60, 70\), or of all",
+    ):
         compare(before, after, spatial_ndim=3, ignore=np.zeros((60, 71), bool))
 
 
@@ -530,6 +533,7 @@ def test_what_moved_within_a_plane_has_its_other_end() -> None:
     [
         (((60, 70), (60, 70)), {}, r"before has shape \(60, 70\), and spatial_ndim=3 wants volumes .*; give volumes"),
         (((60, 70, 3), (60, 70, 3)), {}, r"before has shape \(60, 70, 3\), and spatial_ndim=3 wants volumes"),
+        (((60, 70, 3), (60, 70, 3)), {"channels": "last"}, r"before has shape \(60, 70, 3\), and spatial_ndim=3 wants"),
         (((5, 60, 70), (5, 60, 70)), {}, r"5 x 60 x 70 voxels .* window 7 x 7 x 7; give win_size=5, or spacing"),
         (((5, 60, 70), (5, 60, 70)), {"window": "gaussian"}, r"window 11 x 11 x 11; give sigma=0.70, or spacing"),
         (((2, 60, 70), (2, 60, 70)), {}, r"window 7 x 7 x 7; give spacing"),
@@ -538,6 +542,13 @@ def test_what_moved_within_a_plane_has_its_other_end() -> None:
         (((9, 60, 70), (9, 60, 70)), {"align": "rigid"}, r"align is 'rigid', and volumes are compared as they lie"),
         (((9, 60, 70), (9, 60, 70)), {"spacing": (1, 1)}, r"spacing is \(1, 1\); give the size of a voxel"),
         (((9, 60, 70), (9, 60, 70)), {"spacing": (0, 1, 1)}, r"spacing is \(0, 1, 1\); give the size of a voxel"),
+        (((9, 60, 70), (9, 60, 70)), {"spacing": ("a", 1, 1)}, r"spacing is \('a', 1, 1\); give the size of a voxel"),
+        (((9, 60, 70), (9, 60, 70)), {"spacing": 1.0, "spatial_ndim": 2}, r"spacing is 1.0, which is for"),
+        (
+            ((9, 60, 70), (9, 60, 70)),
+            {"ignore": np.zeros((9, 60, 70))},
+            r"ignore is an array of float64 of shape \(9, 60, 70\)",
+        ),
         (
             ((9, 60, 70), (9, 60, 70)),
             {"spacing": (2, 1, 1), "spatial_ndim": 2},

@@ -105,8 +105,10 @@ def test_the_frame_on_the_screen_is_compared(following: Any, qtbot: Any, movies:
         np.testing.assert_array_equal(viewer.layers["filled mask"].data, expected.labels)
         np.testing.assert_array_equal(viewer.layers["diff map"].data, expected.difference)
         assert dock.panel.table.model().rowCount() == viewer.layers["bounding boxes"].nshapes == count
-        assert dock.panel.result.text().startswith(f"Frame {frame} of 5: score")
-        assert viewer.layers["diff map"].metadata["napari-image-diff"]["resolved"]["shown"] == f"frame {frame} of 5"
+        assert dock.panel.result.text().startswith(f"Frame {frame} of 0 to 4: score")
+        assert (
+            viewer.layers["diff map"].metadata["napari-image-diff"]["resolved"]["shown"] == f"frame {frame} of 0 to 4"
+        )
         assert viewer.dims.current_step[0] == frame
     assert [layer.name for layer in viewer.layers] == ["a", "b", *ROLES]
     for role in ROLES:
@@ -152,7 +154,7 @@ def test_data_and_what_is_written_into_them_are_followed(following: Any, qtbot: 
     settle(dock, qtbot)
     viewer.dims.set_current_step((0, 1), (1, 3))
     settle(dock, qtbot)
-    assert dock.panel.result.text().startswith("Frame (1, 3) of (2, 5): ")
+    assert dock.panel.result.text().startswith("Frame (1, 3) of (0, 0) to (1, 4): ")
     assert rows() == 3
     assert [layer.name for layer in viewer.layers] == ["a", "b", *ROLES[1:]]
 
@@ -172,7 +174,7 @@ def test_a_movie_is_followed_against_frames_of_its_own(
             np.testing.assert_array_equal(compared_pairs[-1][0], movies[1][other])
             np.testing.assert_array_equal(compared_pairs[-1][1], movies[1][frame])
             against = "" if other == frame else f", against frame {other} of 'a'"
-            assert dock.panel.result.text().startswith(f"Frame {frame} of 5{against}: ")
+            assert dock.panel.result.text().startswith(f"Frame {frame} of 0 to 4{against}: ")
 
 
 def test_settings_and_masks_count(following: Any, qtbot: Any, movies: Any) -> None:
@@ -232,7 +234,7 @@ def test_what_comes_late(following: Any, qtbot: Any, movies: Any, gate: Any) -> 
     gate.open()
     settle(dock, qtbot)
     # dropped, since the right one came next
-    assert shown == ["frame 3 of 5"]
+    assert shown == ["frame 3 of 0 to 4"]
     gate.close()
     for frame in 0, 1, 2, 4:
         gate.entered.clear()
@@ -245,7 +247,7 @@ def test_what_comes_late(following: Any, qtbot: Any, movies: Any, gate: Any) -> 
     settle(dock, qtbot)
     # one late result after the other is shown, but for the first, until the viewer rests
     assert len(shown) > 2
-    assert shown[-1] == "frame 3 of 5"
+    assert shown[-1] == "frame 3 of 0 to 4"
     gate.close()
     gate.entered.clear()
     viewer.dims.set_current_step(0, 1)
@@ -253,7 +255,7 @@ def test_what_comes_late(following: Any, qtbot: Any, movies: Any, gate: Any) -> 
     dock.panel.follow_box.setChecked(False)
     assert not dock.running
     qtbot.waitUntil(lambda: gate.left.is_set() and not Run.any_under_way())
-    assert shown[-1] == "frame 3 of 5"
+    assert shown[-1] == "frame 3 of 0 to 4"
 
 
 def test_playing_is_followed(following: Any, qtbot: Any, movies: Any) -> None:
@@ -264,7 +266,7 @@ def test_playing_is_followed(following: Any, qtbot: Any, movies: Any) -> None:
     qtbot.waitUntil(lambda: len(shown) > 4, timeout=20_000)
     qt_dims.stop()
     qtbot.waitUntil(lambda: not qt_dims.is_playing and not dock.running, timeout=20_000)
-    assert shown[-1] == f"frame {viewer.dims.current_step[0]} of 5"
+    assert shown[-1] == f"frame {viewer.dims.current_step[0]} of 0 to 4"
 
 
 # ---------------------------------------------------------------- errors
@@ -277,7 +279,7 @@ def test_errors_are_told_and_following_goes_on(following: Any, qtbot: Any, image
     viewer.dims.set_current_step(0, 4)
     settle(dock, qtbot)
     assert "'b' has 3 frames and none where the sliders are" in dock.panel.notice.text()
-    assert dock.panel.result.text().startswith("Frame 2 of 3: ")
+    assert dock.panel.result.text().startswith("Frame 2 of 0 to 2: ")
     viewer.dims.set_current_step(0, 1)
     settle(dock, qtbot)
     assert dock.panel.notice.text() == ""
@@ -314,7 +316,7 @@ def test_errors_are_told_and_following_goes_on(following: Any, qtbot: Any, image
     viewer.layers["b"].translate = (1, 0, 0)
     viewer.dims.set_current_step(0, 4)
     settle(dock, qtbot)
-    assert dock.panel.result.text().startswith("Frame 3 of 5, against frame 4 of 'a': ")
+    assert dock.panel.result.text().startswith("Frame 3 of 0 to 4, against frame 4 of 'a': ")
 
 
 # ---------------------------------------------------------------- nothing is left
@@ -332,14 +334,14 @@ def test_switching_off_leaves_the_last_result(open_dock: Any, qtbot: Any, movies
     dock.panel.follow_box.setChecked(False)
     assert handlers(viewer) == before
     assert "the last result stays" in dock.panel.notice.text()
-    assert "The result is of frame 3 of 5 alone. Press Compare for all frames." in dock.panel.notice.text()
+    assert "The result is of frame 3 of 0 to 4 alone. Press Compare for all frames." in dock.panel.notice.text()
     viewer.dims.set_current_step(0, 0)
     viewer.layers["b"].refresh()
     assert not dock.running
     assert dock.panel.table.model().rowCount() == 3
     dock.panel.controls.number.setValue(0.5)
     qtbot.waitUntil(lambda: not dock.running)
-    assert dock.panel.result.text().startswith("Frame 3 of 5: ")
+    assert dock.panel.result.text().startswith("Frame 3 of 0 to 4: ")
 
 
 def test_a_hidden_dock_does_not_follow(following: Any, qtbot: Any, movies: Any, compared_pairs: Any) -> None:
@@ -354,7 +356,7 @@ def test_a_hidden_dock_does_not_follow(following: Any, qtbot: Any, movies: Any, 
     dock.parent().show()
     settle(dock, qtbot)
     assert handlers(viewer) == before
-    assert dock.panel.result.text().startswith("Frame 3 of 5: ")
+    assert dock.panel.result.text().startswith("Frame 3 of 0 to 4: ")
 
 
 def test_a_closed_dock_leaves_nothing(

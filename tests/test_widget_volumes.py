@@ -284,6 +284,60 @@ def test_regions_of_a_volume_are_cut_anew_and_ignored(compared_volumes: Any, qtb
     assert dock.panel.table.model().rowCount() == 1
 
 
+def test_a_region_of_a_volume_in_a_stack_is_ignored_in_its_planes(open_dock: Any, qtbot: Any) -> None:
+    viewer, dock = open_dock(show=True)
+    del viewer.layers[:]
+    before, after = make_volumes()
+    after[9:, 12:22, 14:28] += 70
+    for name, stack in ("a", np.stack([before] * 2)), ("b", np.stack([after, before])):
+        viewer.add_image(stack, name=name, contrast_limits=(0, 255))
+    dock.panel.form.fields["spatial_ndim"].value = 3
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=60_000)
+    assert dock.panel.table.model().rowCount() == 3
+    dock.panel.next_button.click()
+    region = np.asarray(viewer.layers["filled mask"].data[0]) == dock.panel.table.label
+    dock.panel.ignore_button.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
+    np.testing.assert_array_equal(viewer.layers["ignore"].data > 0, np.stack([region] * 2))
+    # Another in the same rows and columns, of other planes, is still there
+    assert dock.panel.table.model().rowCount() == 2
+
+
+def test_another_size_of_voxels_is_told(compared_volumes: Any, qtbot: Any) -> None:
+    viewer, dock = compared_volumes
+    assert dock.panel.notice.text() == ""
+    for name in "ab":
+        viewer.layers[name].scale = [9, *PLACE["scale"][1:]]
+    qtbot.waitUntil(lambda: "The voxels of 'a' have another size now" in dock.panel.notice.text(), timeout=5000)
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=60_000)
+    assert dock.panel.notice.text() == ""
+
+
+def test_planes_are_not_followed_where_volumes_are_compared(compared_volumes: Any, qtbot: Any) -> None:
+    viewer, dock = compared_volumes
+    shown = geometry.array_of(viewer.layers["filled mask"])
+    dock.panel.follow_box.setChecked(True)
+    qtbot.waitUntil(lambda: "Single planes are followed" in dock.panel.notice.text(), timeout=5000)
+    assert dock.panel.table.model().rowCount() == 2
+    assert geometry.array_of(viewer.layers["filled mask"]) is shown
+    dock.panel.form.fields["spatial_ndim"].value = 2
+    qtbot.waitUntil(lambda: not dock.running and "Frame" in dock.panel.result.text(), timeout=20_000)
+    dock.panel.follow_box.setChecked(False)
+
+
+def test_layers_of_other_dimensions_differ_in_what_they_share_alone(open_dock: Any) -> None:
+    viewer, dock = open_dock()
+    del viewer.layers[:]
+    before, after = make_volumes()
+    viewer.add_image(before[0], name="a", contrast_limits=(0, 255))
+    viewer.add_image(after, name="b", contrast_limits=(0, 255))
+    assert "differ in" not in dock.panel.notice.text()
+    viewer.layers["b"].scale = (1, 2, 2)
+    assert "differ in scale." in dock.panel.notice.text()
+
+
 def test_the_dock_says_that_planes_are_no_volumes(open_dock: Any) -> None:
     _, dock = open_dock()
     dock.panel.form.fields["spatial_ndim"].value = 3

@@ -133,9 +133,11 @@ class Comparison:
 
     @property
     def worst_frame(self) -> tuple[int, ...]:
-        """The index of the frame with the lowest score, one number for each leading axis."""
+        """The index of the frame of which most changed, or if none did has the lowest score; a number for each axis."""
+        changed = [int(frame.regions["area"].sum()) for frame in self.frames]
         scores = np.where(np.isnan(self.score), np.inf, self.score)
-        return tuple(int(index) for index in np.unravel_index(np.argmin(scores), np.shape(scores)))
+        worst = np.argmax(changed) if any(changed) else np.argmin(scores)
+        return tuple(int(index) for index in np.unravel_index(worst, np.shape(scores)))
 
     @property
     def verdict(
@@ -175,10 +177,10 @@ class Comparison:
         parts = [f"{count:,} frame{'s' * (count != 1)}, {f'{different:,} different' if different else self.verdict}"]
         if different:
             count = len(self.regions)
-            parts.append(f"{count:,} region{'s' * (count != 1)}, {self._say_share()} changed")
-        if np.isfinite(self.score).any():
             worst = self.worst_frame if len(self.worst_frame) > 1 else self.worst_frame[0]
-            parts.append(f"score {self.score[self.worst_frame]:.4f} and more, least in frame {worst}")
+            parts.append(f"{count:,} region{'s' * (count != 1)}, {self._say_share()} changed, most in frame {worst}")
+        if np.isfinite(self.score).any():
+            parts.append(f"score {np.nanmin(self.score):.4f} and more")
         noise = [each for each in self.resolved["noise"] if each is not None]
         if noise and self.verdict != "identical":
             least, most = f"{min(noise):.3g}", f"{max(noise):.3g}"
@@ -315,8 +317,8 @@ def compare(
         Of volumes the size of a voxel along planes, rows and columns, in one unit: where planes are farther apart than
         rows, SSIM's window has fewer of them. A voxel is a cube by default.
     progress : callable, optional
-        Called as ``progress(done, total)`` on the calling thread after each tile; an exception that it raises ends
-        the run and goes on to the caller.
+        Called as ``progress(done, total)`` on the calling thread after each tile, and in between with the same numbers
+        where a tile takes long; an exception that it raises ends the run and goes on to the caller.
     **changes
         Single fields of `Settings`, such as ``sensitivity=2``.
 
@@ -354,7 +356,7 @@ def compare(
             "your own"
         )
     if spacing is not None and asked.spatial_ndim == 2:
-        raise ValueError(f"spacing is {tuple(spacing)}, which is for volumes; give spatial_ndim=3, or leave it out")
+        raise ValueError(f"spacing is {spacing!r}, which is for volumes; give spatial_ndim=3, or leave it out")
     masks = {"inside": inside, "ignore": ignore}
     way = _find_way(is_lazy(before) or is_lazy(after))
     measured, names, step = way.measure(before, after, asked, masks, evidence, axes, spacing, progress)

@@ -137,7 +137,11 @@ def same_value(one: Any, other: Any) -> bool:
 
 def describe_transforms(before: Image, after: Image) -> str:
     """Say that two layers lie differently in the viewer, "" if they do not: they are compared by index."""
-    ours, theirs = transforms_of(before), transforms_of(after)
+    axes = min(before.ndim, after.ndim)
+    ours, theirs = (
+        transforms_of(layer) if before.ndim == after.ndim else transforms_of_plane(layer, axes)
+        for layer in (before, after)
+    )
     different = [name for name in TRANSFORMS if name != "axis_labels" and not same_value(ours[name], theirs[name])]
     if not different or is_aligned(after):
         return ""
@@ -207,19 +211,20 @@ def _mask_of_plane(
 def pixels_of(comparison: Comparison, label: int, before: Image) -> NDArray[np.bool_]:
     """Return the pixels of a region that are pixels of `before`: what was compared may be larger or smaller.
 
-    They are of one plane, for all frames, (H, W), or voxels of a single volume, (planes, H, W).
+    They are of one plane, for all frames, (H, W). Of volumes they are voxels, in all frames, with all axes of `before`.
     """
-    axes = 3 if comparison.labels.ndim == before.ndim == comparison.settings.spatial_ndim == 3 else 2
-    sides = sides_of(before, axes)
+    axes = comparison.settings.spatial_ndim
+    sides = sides_of(before, 2 if axes == 2 else before.ndim)
     _check_size(before, sides)
     region: Any = comparison.regions.set_index("label").loc[label]
-    names = ("plane", "row", "col")[-comparison.settings.spatial_ndim :]
+    names = ("plane", "row", "col")[-axes:]
     box = [slice(int(region[f"min_{name}"]), int(region[f"max_{name}"])) for name in names]
     place: Any = (*(int(region[axis]) for axis in comparison.resolved.get("frames", ())), *box)
     here = np.asarray(comparison.labels[place]) == label
     found = np.zeros(sides, np.bool_)
-    inside = found[tuple(box[-axes:])]
-    inside[:] = here.any(axis=tuple(range(here.ndim - axes)))[tuple(slice(length) for length in inside.shape)]
+    where: Any = (..., *box)
+    inside = found[where]
+    inside[:] = here[tuple(slice(length) for length in inside.shape[-axes:])]
     return found
 
 
@@ -230,7 +235,7 @@ def add_to_mask(viewer: ViewerModel, pixels: NDArray[np.bool_], before: Image, m
     ----------
     viewer : napari.Viewer
         Where a new layer goes.
-    pixels : (H, W) or (planes, H, W) bool array
+    pixels : (H, W) or (..., H, W) bool array
         On the grid of `before`, as `pixels_of` has them.
     before : napari.layers.Image
         The layer that was compared.

@@ -38,6 +38,7 @@ __all__ = [
     "pick_grid",
     "plane_dtype",
     "put_grid",
+    "read_array",
     "read_plane",
     "sample_grid",
     "unfold",
@@ -162,7 +163,7 @@ def read_plane(
     """
     if hasattr(image, "layer_type") or type(image).__module__.startswith("napari.layers"):
         raise TypeError(f"{name} is a napari layer; give its data, or use add_comparison for layers")
-    data = _read_array(image, name)
+    data = read_array(image, name)
     if data.ndim > axes and data.shape[-1] == 1:
         data = data[..., 0]
     return Plane(data, find_channels(data.shape, name, channels, stacks, axes))
@@ -173,7 +174,7 @@ def find_channels(
 ) -> Literal["gray", "RGB", "RGBA"]:
     """Return what an image of this shape is; parameters and errors are those of `read_plane`."""
     # With so few columns it is rather a plane in colour
-    if axes == 3 and (len(shape) < 3 or (len(shape) == 3 and shape[2] in (3, 4) and channels == "auto")):
+    if axes == 3 and (len(shape) < 3 or (len(shape) == 3 and shape[2] in (3, 4) and channels != "none")):
         raise ValueError(
             f"{name} has shape {shape}, and spatial_ndim=3 wants volumes (planes, rows, columns); give volumes, or "
             "spatial_ndim=2"
@@ -191,14 +192,20 @@ def find_channels(
     return "RGB" if shape[-1] == 3 else "RGBA"
 
 
-def _read_array(image: ArrayLike, name: str) -> NDArray[Any]:
+def read_array(image: ArrayLike, name: str) -> NDArray[Any]:
     """Return `image` as an array of real numbers in native byte order, masked pixels as NaN."""
     if isinstance(image, (str, os.PathLike)):
-        raise TypeError(f"{name} is a file name; read the file first, imageio.v3.imread does")
+        raise TypeError(f"{name} is a file name; read the file first: imageio.v3.imread does, zarr.open_array a .zarr")
+    if hasattr(image, "array_keys"):
+        raise TypeError(
+            f"{name} is a zarr group; give one of its arrays: of an OME-Zarr, group['0'] is the image in full size"
+        )
     try:
         data = image if isinstance(image, np.ma.MaskedArray) else np.asarray(image)
-    except ValueError as error:
-        raise ValueError(f"{name} cannot be read as an array ({error}); give rows of one length") from error
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"{name} cannot be read as an array ({error}); give an array, with rows of one length"
+        ) from error
     check_numbers(data.dtype, data.shape, name)
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         kind = np.result_type(plane_dtype(data.dtype), np.float32)

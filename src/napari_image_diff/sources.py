@@ -76,14 +76,24 @@ class Part(NamedTuple):
         """Do what `read` does, with whatever error comes of it."""
         part = self.source.array[self.place]
         stores = _find_stores(self.source.array if not hasattr(part, "dask") else part)
+        wanted = tuple(
+            place.stop - place.start
+            for place in (*self.place, *(slice(0, length) for length in self.source.shape[len(self.place) :]))
+            if isinstance(place, slice)
+        )
         if hasattr(part, "compute"):
             from dask.local import get_sync
 
             # The caller has threads of its own; on a cluster this runs within a task. By its name dask would warn of it
             part = part.compute(scheduler=get_sync)
+        if np.ma.is_masked(part):
+            raise TypeError("it has masked values; give dask.array.ma.filled(array, numpy.nan)")
         array = tidy(part)
+        # What dask is told of a chunk, and its own function then makes, need not be the same
+        if (array.shape, array.dtype) != (wanted, self.source.dtype):
+            raise TypeError(f"{array.dtype} of shape {array.shape} came, not {self.source.dtype} of shape {wanted}")
         for stored in stores:
-            stored.open(stored.store_path)
+            _open_again(stored)
         return array
 
     def _has_room(self, kept: Kept) -> bool:
@@ -128,6 +138,13 @@ class Part(NamedTuple):
         return ", ".join([self.source.name, *words, ""]).rstrip()
 
 
+def _open_again(stored: Any) -> None:
+    """Raise an error if a zarr array is no longer there."""
+    import zarr
+
+    zarr.open_array(stored.store_path, mode="r", zarr_format=stored.metadata.zarr_format)
+
+
 def _find_stores(array: Any) -> list[Any]:
     """Return the zarr arrays that an array is made of: of one that is gone zarr would read its fill value."""
     if not hasattr(array, "dask"):
@@ -151,7 +168,8 @@ class Kept:
 
     def take(self, chunk: Part) -> NDArray[Any]:
         """Return a chunk, read if it is not here. Two threads that need it read it once."""
-        key = (id(chunk.source.array), tuple(span.start for span in chunk.place if isinstance(span, slice)))
+        spans = (span for span in chunk.place if isinstance(span, slice))
+        key = (id(chunk.source.array), tuple((span.start, span.stop) for span in spans))
         while True:
             with self._lock:
                 if key in self._arrays:
@@ -203,7 +221,10 @@ def tidy(part: Any) -> NDArray[Any]:
 
 def is_lazy(array: Any) -> bool:
     """Return whether an array is stored or worked out in chunks, so that it should not be loaded whole."""
-    return not isinstance(array, np.ndarray) and getattr(array, "chunks", None) is not None
+    try:
+        return not isinstance(array, np.ndarray) and getattr(array, "chunks", None) is not None
+    except Exception:  # that of a closed file; `open_source` says so
+        return True
 
 
 def open_source(array: Any, name: str) -> Source:
@@ -211,15 +232,33 @@ def open_source(array: Any, name: str) -> Source:
 
     Raises
     ------
+    OSError
+        If it can no longer be read.
+    TypeError
+        If it is no array.
     ValueError
         If its shape is not known.
     """
     if not is_lazy(array):
         array = np.asarray(array)
         return Source(array, name, tuple((length,) for length in array.shape))
+    try:
+        known = isinstance(getattr(array, "shape", None), tuple) and hasattr(array, "dtype")
+    except Exception as error:  # whatever storage may raise
+        raise OSError(f"{name} cannot be read ({error}); is its file closed? Open it again") from error
+    if not known:
+        raise TypeError(
+            f"{name} is a {type(array).__name__}; give an array: of a Dataset one of its variables, of a Delayed "
+            "dask.array.from_delayed"
+        )
     if not hasattr(array, "dask"):  # xarray around dask or zarr
         inner = getattr(array, "data", None)
         array = inner if is_lazy(inner) else array
+    if isinstance(getattr(array, "_meta", None), np.ma.MaskedArray):
+        import dask.array as da
+
+        kind = np.result_type(array.dtype, np.float32)
+        array = da.ma.filled(array.astype(kind), np.nan)
     if any(math.isnan(length) for length in array.shape):
         raise ValueError(
             f"{name} has chunks whose size is not known, its shape is {tuple(array.shape)}; "

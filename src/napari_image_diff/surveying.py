@@ -18,7 +18,7 @@ from . import alignment, detection, frames, intensity, pairing, planes, preparat
 from .blocks import Facts, PlaneView, Reader, find_valid, make_block, make_planes, to_luma
 from .preparation import NOTHING, Extent, Grid, Plane, pick_grid, put_grid
 from .settings import Settings
-from .sources import Kept, Source, open_source
+from .sources import Kept, Source, is_lazy, open_source
 from .tiles import Box, Slab, Tiling
 
 __all__ = ["Opened", "Surveyed", "is_all_masked", "open_images", "settle", "survey"]
@@ -125,7 +125,7 @@ def open_images(
     """
     sources, images, axes = [], [], settings.spatial_ndim
     for image, name in ((before, "before"), (after, "after")):
-        source = open_source(image, name)
+        source = open_source(image if is_lazy(image) else preparation.read_array(image, name), name)
         preparation.check_numbers(source.dtype, source.shape, name)
         shape = source.shape[:-1] if len(source.shape) > axes and source.shape[-1] == 1 else source.shape
         channels = preparation.find_channels(shape, name, settings.channels, stacks=True, axes=axes)
@@ -142,7 +142,7 @@ def open_images(
     names = [name for name, mask in masks.items() if mask is not None]
     for name in names:
         mask = open_source(masks[name], name)
-        shape = mask.shape if fit is None else volumes.lay_shape(name, mask.shape, fit)
+        shape = mask.shape if fit is None else volumes.lay_shape(name, mask, fit)
         frames.check_mask(mask.dtype, shape, name, leading, sides[0])
         sources.append(mask)
     channels_of_both = (images[0].channels, images[1].channels)

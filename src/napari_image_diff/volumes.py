@@ -128,7 +128,8 @@ def _find_share(spacing: Sequence[float] | None) -> float:
     """Return how many planes are as thick as a row is high."""
     if spacing is None:
         return 1.0
-    if np.shape(spacing) != (3,) or not all(0 < side < math.inf for side in spacing):
+    sides = np.asarray(spacing)
+    if sides.shape != (3,) or sides.dtype.kind not in "iuf" or not ((sides > 0) & (sides < np.inf)).all():
         raise ValueError(
             f"spacing is {spacing!r}; give the size of a voxel along planes, rows and columns, as (2, 1, 1)"
         )
@@ -161,19 +162,19 @@ def lay_tall(plane: Plane, shared: Sides) -> Plane:
     return Plane(data.reshape(*data.shape[:first], -1, *data.shape[first + 2 :]), plane.channels)
 
 
-def lay_shape(name: str, shape: tuple[int, ...], fit: Fit) -> tuple[int, ...]:
+def lay_shape(name: str, mask: Any, fit: Fit) -> tuple[int, ...]:
     """Return the shape of a mask of one plane, one volume or several as that of one of tall planes.
 
     Raises
     ------
     ValueError
-        If it is neither of one plane nor of volumes.
+        If it is neither of one plane nor of volumes, or not of whole numbers.
     """
-    sides = fit.sides[0]
-    if shape[-3:] not in (sides, sides[1:]):
+    sides, shape = fit.sides[0], tuple(mask.shape)
+    if shape[-3:] not in (sides, sides[1:]) or mask.dtype.kind not in "bui":
         raise ValueError(
-            f"{name} has shape {shape}; give labels or a boolean array of one plane of before, {sides[1:]}, or of "
-            f"all, {sides}"
+            f"{name} is an array of {mask.dtype} of shape {shape}; give labels or a boolean array of one plane of "
+            f"before, {sides[1:]}, or of all, {sides}"
         )
     return (*shape[:-3], fit.shared[0] * fit.shared[1], fit.shared[2])
 
@@ -181,7 +182,7 @@ def lay_shape(name: str, shape: tuple[int, ...], fit: Fit) -> tuple[int, ...]:
 def _lay_mask(name: str, mask: ArrayLike, fit: Fit) -> NDArray[Any]:
     """Return a mask of one plane, one volume or several as one of tall planes."""
     read, shared = np.asarray(mask), fit.shared
-    shape = lay_shape(name, read.shape, fit)
+    shape = lay_shape(name, read, fit)
     whole = np.broadcast_to(read, fit.sides[0]) if read.ndim == 2 else read
     return whole[..., : shared[0], : shared[1], : shared[2]].reshape(shape)
 

@@ -175,7 +175,8 @@ def _make_axes(
     lead = comparison.difference.ndim - spatial
     names = names or tuple(comparison.resolved.get("frames", ()))
     if len(names) != lead:
-        raise ValueError(f"axes is {names}; give a name for each leading axis, of which there are {lead}")
+        last = " and ".join("zyx"[-spatial:])
+        raise ValueError(f"axes is {names}; give a name for each axis before {last}, of which there are {lead}")
     spacing = comparison.resolved.get("spacing")
     return ome_zarr.make_axes(names, spatial, spacing if scale is None else scale, translate, units)
 

@@ -14,7 +14,7 @@ from ..geometry import array_of, mask_of
 from ..layers import channels_of, explain_mismatch, layers_of
 from ..placing import Frame
 from ..settings import Settings
-from ..sources import as_dask, is_lazy
+from ..sources import Part, as_dask, is_lazy, open_source
 from .pickers import LayerListener
 from .running import Progress, Runs
 from .viewing import frame_of
@@ -133,6 +133,10 @@ class Follower(QObject):
         """Return what is to be compared now; raise ValueError if it cannot be."""
         before, after, *_ = self._picked
         settings = self._panel.read_settings()
+        if settings.spatial_ndim == 3:
+            raise ValueError(
+                "Single planes are followed, and 3 dimensions are set. Set 2 (Advanced) to follow, or press Compare."
+            )
         obstacle = explain_mismatch(before, after, settings.size, self._frame, whole=False)
         if obstacle:
             raise ValueError(obstacle)
@@ -188,7 +192,8 @@ class _Job(NamedTuple):
         """Compare copies of the two frames, which hold still while the layers are painted on."""
         from ..comparison import compare
 
-        planes = [_pick(array, place) for array, place in zip(self.arrays, self.places, strict=True)]
+        layers = self.before, self.after
+        planes = [_pick(*each) for each in zip(layers, self.arrays, self.places, strict=True)]
         found = compare(planes[0], planes[1], self.settings, progress=progress, **self.mask)
         if shown := self._describe():
             found = dataclasses.replace(found, resolved={**found.resolved, "shown": shown})
@@ -200,15 +205,19 @@ class _Job(NamedTuple):
         place, array = (after, self.arrays[1]) if after else (before, self.arrays[0])
         if not place:
             return ""
-        words = f"frame {_plain(place)} of {_plain(array.shape[: len(place)])}"
+        ends = (0,) * len(place), tuple(length - 1 for length in array.shape[: len(place)])
+        words = f"frame {_plain(place)} of {_plain(ends[0])} to {_plain(ends[1])}"
         return words if before in ((), place) else f"{words}, against frame {_plain(before)} of '{self.before.name}'"
 
 
-def _pick(array: Any, place: Place) -> Any:
+def _pick(layer: Image, array: Any, place: Place) -> Any:
     """Return a copy of a frame; one that is read in chunks, and has too many pixels for memory, as it is."""
-    if is_lazy(array) and math.prod(array.shape[len(place) :]) > MOST_READ:
+    if not is_lazy(array):
+        return np.array(array[place])
+    if math.prod(array.shape[len(place) :]) > MOST_READ:
         return as_dask(array)[place]
-    return np.array(array[place])
+    rows, columns = array.shape[len(place) : len(place) + 2]
+    return Part(open_source(array, f"'{layer.name}'"), (*place, slice(0, rows), slice(0, columns))).read()
 
 
 def _place_of(viewer: ViewerModel, layer: Image, frame: Frame) -> Place:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..geometry import spacing_of
 from ..layers import explain_mismatch
 from ..placing import frame_compared, results_of
 
@@ -44,6 +45,10 @@ def find_change(
             told: dict[Any, str] = {None: "the same frames", "previous": "the previous frames"}
             words = told.get(compared, f"frame {compared}")
             return f"The result is against {words} of '{before.name}'. Press Compare for what is picked now."
+    if comparison.settings.spatial_ndim == 3 and before is not None:
+        spacing = spacing_of(before, 3)
+        if comparison.resolved["spacing"] != (None if spacing is None else tuple(spacing)):
+            return f"The voxels of '{before.name}' have another size now. Press Compare to use it."
     if all(getattr(comparison.settings, name) == value for name, value in panel.form.values.items()):
         return ""
     return "The settings have changed. Press Compare to use them."

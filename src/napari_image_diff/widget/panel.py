@@ -76,7 +76,7 @@ class Panel(QWidget):
         )
         self.forgiven_box = _check("Forgiven", "Box in gray what a small displacement explains, and so is no region.")
         self.curve = FrameCurve()
-        self.worst_button = _button("Worst frame", "Go to the frame with the lowest score.")
+        self.worst_button = _button("Worst frame", "Go to the frame of which most changed.")
         self.table = RegionTable()
         self.position = QLabel()
         self.position.setToolTip("Which region of how many, in the order of the table.")
