@@ -574,5 +574,5 @@ def test_what_is_no_array_says_so(tmp_path: Path) -> None:
         TypeError, match=r"^after is a Delayed.*; give an array: .* of a Delayed dask.array.from_delayed"
     ):
         compare(image, dask.delayed(image))
-    with pytest.raises(ValueError, match=r"^after cannot be read as an array \(.*\); give an array, with rows of one"):
+    with pytest.raises(ValueError, match=r"^after cannot be read as an array \(.*\); give rows of one"):
         compare(image, [[1, 2], [3]])

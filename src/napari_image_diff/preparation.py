@@ -203,9 +203,7 @@ def read_array(image: ArrayLike, name: str) -> NDArray[Any]:
     try:
         data = image if isinstance(image, np.ma.MaskedArray) else np.asarray(image)
     except (TypeError, ValueError) as error:
-        raise type(error)(
-            f"{name} cannot be read as an array ({error}); give an array, with rows of one length"
-        ) from error
+        raise type(error)(f"{name} cannot be read as an array ({error}); give rows of one length") from error
     check_numbers(data.dtype, data.shape, name)
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         kind = np.result_type(plane_dtype(data.dtype), np.float32)
