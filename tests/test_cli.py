@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,20 +14,33 @@ from typing import Any
 
 import cv2
 import imageio.v3 as iio
+import jsonschema
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from recipe import run_recipe
 from without import QT, run_without
 
-from napari_image_diff import Settings, compare
+from napari_image_diff import Settings, compare, reading
 from napari_image_diff.cli import main
+from napari_image_diff.judging import Limits, judge
 from napari_image_diff.settings import describe_fields
 
 BEFORE = np.random.default_rng(7).integers(0, 200, (60, 80, 3), dtype=np.uint8)
 AFTER = BEFORE.copy()
 AFTER[20:40, 30:55] = (250, 10, 10)
-PICTURES = ["after.png", "before.png", "difference.png", "filled_after.png", "mask.png"]
+FILES_OUT = [
+    "after.png",
+    "before.png",
+    "difference.png",
+    "difference.tif",
+    "filled_after.png",
+    "labels.tif",
+    "mask.png",
+    "regions.csv",
+    "report.json",
+]
 
 CLASSIC = ("--threshold", "otsu", "--min-area", "40", "--align", "none", "--alpha", "drop")
 
@@ -113,7 +129,7 @@ def test_help_names_every_setting_with_its_default(capsys: pytest.CaptureFixture
 def test_pictures_are_those_of_the_recipe(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
     folder = tmp_path / "made" / "here"
     assert run(*pair, "--out", folder, *CLASSIC)[0] == 1
-    assert sorted(path.name for path in folder.iterdir()) == PICTURES
+    assert sorted(path.name for path in folder.iterdir()) == FILES_OUT
     gray_before, gray_after = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (BEFORE, AFTER))
     recipe = run_recipe(gray_before, gray_after, data_range=255)
     expected = {
@@ -188,17 +204,17 @@ def test_pictures_of_16_bits_use_the_data_range(run: Run, tmp_path: Path) -> Non
     after[10:30, 10:30] = 0
     tifffile.imwrite(tmp_path / "before.tif", before)
     tifffile.imwrite(tmp_path / "after.tif", after)
-    run(tmp_path / "before.tif", tmp_path / "after.tif", "--out", tmp_path)
-    assert set(np.unique(iio.imread(tmp_path / "after.png")[12:28, 12:28])) == {0}
-    assert iio.imread(tmp_path / "before.png")[0, 0].tolist() == [255, 255, 255]
+    run(tmp_path / "before.tif", tmp_path / "after.tif", "--out", tmp_path / "out")
+    assert set(np.unique(iio.imread(tmp_path / "out" / "after.png")[12:28, 12:28])) == {0}
+    assert iio.imread(tmp_path / "out" / "before.png")[0, 0].tolist() == [255, 255, 255]
 
 
 def test_pictures_of_floats_show_what_is_not_valid_black(run: Run, tmp_path: Path) -> None:
     before = np.linspace(-5, 5, 1600, dtype=np.float32).reshape(40, 40)
     before[:3] = np.nan
     tifffile.imwrite(tmp_path / "before.tif", before)
-    assert run(tmp_path / "before.tif", tmp_path / "before.tif", "--out", tmp_path)[0] == 0
-    picture = iio.imread(tmp_path / "before.png")
+    assert run(tmp_path / "before.tif", tmp_path / "before.tif", "--out", tmp_path / "out")[0] == 0
+    picture = iio.imread(tmp_path / "out" / "before.png")
     assert not picture[:3].any()
     assert picture[-1, -1, 0] > 250
 
@@ -224,7 +240,7 @@ def test_pictures_that_are_there_are_replaced_by_force_only(run: Run, pair: tupl
     assert (folder / "mask.png").read_bytes() == b"mine"
     assert sorted(path.name for path in folder.iterdir()) == ["mask.png"]
     assert run(*pair, "--out", folder, "--force")[0] == 1
-    assert sorted(path.name for path in folder.iterdir()) == PICTURES
+    assert sorted(path.name for path in folder.iterdir()) == FILES_OUT
 
 
 def test_nothing_to_compare_is_an_error(run: Run, tmp_path: Path) -> None:
@@ -311,6 +327,10 @@ def test_a_reader_of_our_output_may_leave(pair: tuple[Path, Path]) -> None:
         (["before.png", "."], "folder"),
         (["before.png", "empty.png"], "empty.png"),
         (["before.png", "text.png"], "not a PNG file"),
+        (["before.png", "after.png", "--max-changed", "2"], "--max-changed"),
+        (["before.png", "after.png", "--max-changed", "some"], "--max-changed"),
+        (["before.png", "after.png", "--max-regions", "-1"], "--max-regions"),
+        (["before.png", "zeros.npy"], "zeros.npy"),
         (["before.png", "text.jpg"], "not a JPG file"),
         (["before.png", "text.tif"], "not a TIFF file"),
         (["before.png", "text.xyz"], "text.xyz"),
@@ -334,6 +354,7 @@ def test_bad_input_is_one_line_on_stderr(
     for name in ("text.png", "text.jpg", "text.tif", "text.xyz"):
         Path(name).write_text("this is no image")
     Path("empty.png").touch()
+    Path("zeros.npy").write_bytes(bytes(5000))
     Path("cut.png").write_bytes(pair[0].read_bytes()[:3000])
     iio.imwrite("small.png", BEFORE[:-1])
     tifffile.imwrite("stack.tif", np.zeros((5, *BEFORE.shape[:2]), np.uint8), photometric="minisblack")
@@ -362,11 +383,138 @@ def test_pictures_are_written_whole_or_not_at_all(
     assert {path: path.read_bytes() for path in folder.iterdir()} == earlier
 
 
+def test_a_folder_of_others_is_left_alone(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    assert run(*pair, "--out", folder)[0] == 1
+    (folder / "notes.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert_one_error(run(*pair, "--out", folder, "--force"), "notes.txt", "another folder")
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_the_report_says_all_there_is(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    _, printed, _ = run(*pair, "--json", "--out", tmp_path / "out")
+    folder, expected = tmp_path / "out", compare(BEFORE, AFTER)
+    report = json.loads((folder / "report.json").read_text())
+    assert json.loads(printed) == report
+    schema = json.loads((Path(__file__).parents[1] / "docs" / "report.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(report, schema)
+    assert (report["different"], report["reasons"]) == (True, ["1 region"])
+    assert report["score"] == expected.score
+    assert report["settings"] == dataclasses.asdict(Settings())
+    assert report["images"]["after"]["name"] == "after.png"
+    assert report["images"]["after"]["sha256"] == hashlib.sha256(pair[1].read_bytes()).hexdigest()
+    assert report["regions"][0]["area"] == expected.regions["area"][0]
+    np.testing.assert_array_equal(tifffile.imread(folder / "labels.tif"), expected.labels)
+    np.testing.assert_array_equal(tifffile.imread(folder / "difference.tif"), expected.difference)
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "regions.csv"), expected.regions, check_dtype=False, rtol=1e-14)
+    # A stack has a list where a pair has a number
+    for name, image in (("before", BEFORE), ("after", AFTER)):
+        np.save(tmp_path / f"{name}.npy", np.stack([BEFORE, image]))
+    _, printed, _ = run(tmp_path / "before.npy", tmp_path / "after.npy", "--json")
+    jsonschema.validate(json.loads(printed), schema)
+
+
+@pytest.mark.parametrize(
+    ("limits", "code", "reason"),
+    [
+        (["--max-regions", "0"], 1, "1 region, more than 0"),
+        (["--max-regions", "1"], 0, ""),
+        (["--max-changed", "20%"], 0, ""),
+        (["--max-changed", "0.2"], 0, ""),
+        (["--max-changed", "0.1%"], 1, "changed, more than 0.1000%"),
+        (["--max-regions", "1", "--max-changed", "0"], 1, "more than 0.0000%"),
+        (["--min-score", "0.1"], 0, ""),
+        (["--min-score", "0.85"], 1, "in a region, less than 0.85"),
+    ],
+)
+def test_limits_decide(run: Run, pair: tuple[Path, Path], limits: list[str], code: int, reason: str) -> None:
+    found, out, _ = run(*pair, *limits)
+    assert found == code
+    assert reason in out.splitlines()[-1]
+    assert out.splitlines()[-1].startswith("different: " if code else "same, within the limits")
+
+
+def test_of_a_stack_the_worst_frame_decides() -> None:
+    frames = np.stack([BEFORE] * 9), np.stack([BEFORE] * 8 + [AFTER])
+    found = compare(*frames)
+    assert found.changed_fraction < 0.02
+    assert judge(found, Limits(max_changed=0.05)) == [
+        f"{found.frames[8].changed_fraction:.4%} changed, more than 5.0000%"
+    ]
+    assert judge(found, Limits(min_score=0.99))[0].startswith(f"score {found.score.min():.4f}")
+
+
+def test_settings_are_saved_and_read_again(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    expected = run(*pair, *CLASSIC, "--save-settings", file)
+    assert json.loads(file.read_text()) == dataclasses.asdict(Settings.classic())
+    assert run(*pair, "--settings", file) == expected
+    assert run(*pair, "--settings", file, "--threshold", "0.3")[1].splitlines()[3] == "threshold: 0.3 (number)"
+    assert_one_error(run(*pair, "--save-settings", file), "there already", "--force")
+    assert run(*pair, "--save-settings", file, "--force")[0] == 1
+    run(*pair, *CLASSIC, "--out", tmp_path / "out")
+    assert run(*pair, "--settings", tmp_path / "out" / "report.json") == expected
+    for content, word in (("{", "no JSON"), ("[1]", "no settings"), ('{"sharpness": 1}', "no such setting")):
+        file.write_text(content)
+        assert_one_error(run(*pair, "--settings", file), word)
+
+
+def test_what_is_known_is_ignored(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    mask = np.zeros(BEFORE.shape[:2], np.uint8)
+    mask[15:45, 25:60] = 255
+    iio.imwrite(tmp_path / "mask.png", mask)
+    assert run(*pair, "--ignore", tmp_path / "mask.png")[0] == 0
+    run(*pair, "--out", tmp_path / "out")
+    assert run(*pair, "--ignore", tmp_path / "out" / "regions.csv")[0] == 0
+    (tmp_path / "none.csv").write_text("a,b\r\n1,2\r\n")
+    assert_one_error(run(*pair, "--ignore", tmp_path / "none.csv"), "has no boxes", "min_row")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "npy"])
+def test_what_is_too_large_is_refused_before_it_is_decoded(
+    run: Run, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"bomb.{suffix}"
+    FORMATS.get(suffix, iio.imwrite)(path, np.zeros((400, 500, 3), np.uint8))
+    monkeypatch.setitem(reading.READERS, f".{suffix}", lambda path: pytest.fail("decoded"))
+    assert_one_error(run(path, path, "--max-pixels", "199999"), "has 200,000 pixels", "--max-pixels 200000")
+    monkeypatch.undo()
+    assert run(path, path, "--max-pixels", "200000")[0] == 0
+
+
+def test_no_code_in_a_file_is_run(run: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "objects.npy", np.array([{}] * 9, object), allow_pickle=True)
+    assert_one_error(run(tmp_path / "objects.npy", tmp_path / "objects.npy"), "objects.npy", "Python objects")
+
+
+def test_volumes_have_a_spacing(run: Run, tmp_path: Path) -> None:
+    before = np.random.default_rng(4).integers(90, 110, (9, 60, 70)).astype(np.uint8)
+    after = before.copy()
+    after[3:7, 20:40, 30:50] += 80
+    for name, volume in (("before", before), ("after", after)):
+        np.save(tmp_path / f"{name}.npy", volume)
+    given = (tmp_path / "before.npy", tmp_path / "after.npy", "--spatial-ndim", 3, "--json")
+    assert json.loads(run(*given, "--spacing", 2, 1, 1)[1])["resolved"]["window"] == [3, 7, 7]
+
+
+def test_open_shows_the_result(run: Run, pair: tuple[Path, Path], monkeypatch: Any, make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
+    monkeypatch.setattr("napari.Viewer", lambda: viewer)
+    monkeypatch.setattr("napari.run", lambda: None)
+    assert run(*pair, "--open")[0] == 1
+    assert [layer.name for layer in viewer.layers] == [
+        "before.png", "after.png", "diff map", "filled mask", "bounding boxes",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("error", "word"), [(KeyboardInterrupt, "stopped"), (MemoryError, "memory")])
 def test_ended_from_outside(
     run: Run, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, error: type[BaseException], word: str
 ) -> None:
-    def end(*_: object) -> None:
+    def end(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr("napari_image_diff.comparison.compare", end)

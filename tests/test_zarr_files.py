@@ -440,7 +440,7 @@ def test_a_failure_leaves_what_was_there(
         return rename(path, target) if path.suffix != ".incomplete" else fail()  # type: ignore[return-value]
 
     if at == "table":
-        monkeypatch.setattr(zarr_files, "_write_table", fail)
+        monkeypatch.setattr(zarr_files.records, "to_csv", fail)
     elif at == "name":
         monkeypatch.setattr(Path, "rename", rename_others)
     with pytest.raises(StoppedError if "part" in at else OSError):

@@ -6,6 +6,8 @@ Results go to stdout, messages to stderr. The exit code is 0 for the same, 1 for
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,24 +16,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
 
+from .reading import MOST_PIXELS, read_image
 from .settings import Settings, describe_fields
 
 if TYPE_CHECKING:
     from .comparison import Comparison
+    from .judging import Limits
 
 __all__ = ["main"]
 
 PROGRAM = "napari-image-diff"
 SAME, DIFFERENT, ERROR = 0, 1, 2
 
-# The files in --out
-PICTURES = ("before.png", "after.png", "difference.png", "mask.png", "filled_after.png")
-
 # Seconds
 CONNECT_TIMEOUT = 10
-
-# OpenCV's level of that name
-SILENT = 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,34 +65,125 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    paths, folder, force, scheduler, changes = _parse(argv)
-    if folder is not None:
-        _check_folder(folder, paths, force)
-    settings = Settings.resolve(**changes)
-    before, after = (_read_image(Path(path)) for path in paths)
-    # here and not above, so that --help and a mistyped option do not wait for numba
+    asked, changes = _parse(argv)
+    images = {"before": asked.before, "after": asked.after, **({"ignore": asked.ignore} if asked.ignore else {})}
+    if asked.out is not None:
+        _check_folder(asked.out, images, asked.force)
+    settings = Settings.resolve(_read_settings(asked.settings), **changes)
+    before, after = (read_image(Path(images[name]), asked.max_pixels) for name in ("before", "after"))
+    ignore = _read_ignored(Path(asked.ignore), before, asked.max_pixels) if asked.ignore else None
+    # Here and not above, so that --help and a mistyped option do not wait for numba
     from .comparison import compare
+    from .judging import judge
 
-    with _cluster(scheduler):
-        comparison = compare(before, after, settings)
-    if scheduler is not None and comparison.pyramid is None:
+    with _cluster(asked.scheduler):
+        comparison = compare(before, after, settings, ignore=ignore, spacing=asked.spacing)
+    if asked.scheduler is not None and comparison.pyramid is None:
         _say("these images are not stored in chunks (.zarr), so they were compared here and not on the cluster")
     if comparison.resolved["pixels_not_valid"] == comparison.difference.size:
         raise ValueError("nothing can be compared: no pixel, or too few round any, is a number in both images")
-    if folder is not None and comparison.frames:
+    limits = _limits_of(asked)
+    if asked.out is not None:
+        _check_single(comparison)
+    if asked.out is not None or asked.json:
+        from .report import make_report, write_report
+
+        report = make_report(comparison, images, limits)
+        if asked.out is not None:
+            write_report(comparison, asked.out, report)
+    if asked.save_settings is not None:
+        _save_settings(settings, Path(asked.save_settings), asked.force)
+    if asked.json:
+        print(json.dumps(report, indent=1, allow_nan=False), flush=True)
+    else:
+        print(_describe(comparison), flush=True)
+    reasons = judge(comparison, limits)
+    if any(limit is not None for limit in limits) and not asked.json:
+        print(f"different: {'; '.join(reasons)}" if reasons else "same, within the limits", flush=True)
+    if asked.open:
+        _show(comparison, before, after, images)
+    return DIFFERENT if reasons else SAME
+
+
+def _check_single(comparison: Comparison) -> None:
+    """Raise ValueError where there are no pictures to draw of a comparison."""
+    if comparison.frames:
         raise ValueError(f"--out draws single images, and these have {len(comparison.frames)} frames; leave it out")
-    if folder is not None and comparison.labels.ndim == 3:
+    if comparison.labels.ndim == 3:
         raise ValueError(
             f"--out draws single images, and these are volumes of {len(comparison.labels)} planes; leave it out"
         )
-    if folder is not None and comparison.pyramid is not None:
+    if comparison.pyramid is not None:
         raise ValueError("--out draws images in memory, and these are read in chunks; leave it out")
-    if folder is not None:
-        from .report import write_pictures
 
-        write_pictures(comparison, folder)
-    print(_describe(comparison), flush=True)
-    return DIFFERENT if comparison.changed else SAME
+
+def _read_settings(file: str | None) -> dict[str, Any]:
+    """Return the settings in a JSON file, or in the record of a report."""
+    if file is None:
+        return {}
+    try:
+        found = json.loads(Path(file).read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{file} is no JSON ({error}); give settings as --save-settings writes them") from error
+    found = found.get("settings", found) if isinstance(found, dict) else found
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} has no settings; give a JSON object of them, as --save-settings writes it")
+    return found
+
+
+def _save_settings(settings: Settings, file: Path, force: bool) -> None:
+    """Write settings as JSON, whole or not at all."""
+    if file.exists() and not force:
+        raise ValueError(f"{file} is there already; give another name, or --force to replace it")
+    beside = file.with_name(f"{file.name}.incomplete")
+    try:
+        beside.write_text(json.dumps(dataclasses.asdict(settings), indent=1), encoding="utf-8")
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _read_ignored(path: Path, before: Any, most_pixels: int) -> Any:
+    """Return which pixels of `before` do not count: those not 0 in a mask, or those in the boxes of a table."""
+    import numpy as np
+
+    if path.suffix.lower() != ".csv":
+        mask = read_image(path, most_pixels)
+        return mask.any(axis=-1) if mask.ndim == 3 and mask.shape[-1] in (3, 4) else mask != 0
+    import pandas as pd
+
+    names = ["min_row", "min_col", "max_row", "max_col"]
+    try:
+        boxes = pd.read_csv(path)[names].to_numpy(np.int64)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} has no boxes; give a CSV with the columns {', '.join(names)}") from error
+    rows, columns = before.shape[:2] if before.ndim < 4 else before.shape[-3:-1]
+    mask = np.zeros((rows, columns), np.bool_)
+    for top, left, bottom, right in np.maximum(boxes, 0):
+        mask[top:bottom, left:right] = True
+    return mask
+
+
+def _limits_of(asked: argparse.Namespace) -> Limits:
+    from .judging import Limits
+
+    return Limits(asked.max_regions, asked.max_changed, asked.min_score)
+
+
+def _show(comparison: Comparison, before: Any, after: Any, images: Mapping[str, str]) -> None:
+    """Show the images and the result in napari, until it is closed."""
+    import napari
+
+    from .layers import layers_of
+    from .placing import place
+
+    viewer = napari.Viewer()
+    one, other = (
+        viewer.add_image(image, name=Path(images[name]).name, rgb=comparison.resolved["channels"][name] != "gray")
+        for name, image in (("before", before), ("after", after))
+    )
+    place(viewer, comparison, one, other, layers_of(comparison, one, other, more=True))
+    napari.run()
 
 
 @contextmanager
@@ -117,15 +206,13 @@ def _cluster(address: str | None) -> Iterator[None]:
         yield
 
 
-def _check_folder(folder: str, images: Sequence[str], force: bool) -> None:
-    """Raise ValueError where the pictures would be written over one of the images, or over others without `force`."""
+def _check_folder(folder: str, images: Mapping[str, str], force: bool) -> None:
+    """Raise where a report cannot be written to a folder, before anything is read."""
     if not folder:
         raise ValueError("--out is empty; give the name of a folder")
-    for picture in (Path(folder, name) for name in PICTURES):
-        if picture.exists() and any(os.path.exists(image) and picture.samefile(image) for image in images):
-            raise ValueError(f"--out would write over {picture}, one of the two images; give another folder")
-        if picture.exists() and not force:
-            raise ValueError(f"{picture} is there already; give another folder, or --force to write over it")
+    from .report import check_place
+
+    check_place(Path(folder), list(images.values()), force)
 
 
 def _fail(message: str) -> int:
@@ -142,41 +229,89 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message} (see {PROGRAM} --help)")
 
 
-def _parse(argv: Sequence[str] | None) -> tuple[tuple[str, str], str | None, bool, str | None, dict[str, Any]]:
-    """Return the two paths, folder and `force` for the pictures, the scheduler, and the settings."""
-    given = vars(_parser().parse_args(argv))
-    named = [given.pop("first"), given.pop("second")]
-    paths = [path for path in (given.pop("before"), given.pop("after"), *named) if path is not None]
+def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, Any]]:
+    """Return what is asked for, and the settings that are given."""
+    asked = _parser().parse_args(argv)
+    named = [asked.first, asked.second]
+    paths = [path for path in (asked.before, asked.after, *named) if path is not None]
     if len(paths) != 2 or (None in named and any(named)):
         raise ValueError(f"give two images: {PROGRAM} BEFORE AFTER (see {PROGRAM} --help)")
-    return (paths[0], paths[1]), given.pop("out"), given.pop("force"), given.pop("scheduler"), given
+    asked.before, asked.after = paths
+    return asked, {name: getattr(asked, name) for name in describe_fields() if hasattr(asked, name)}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
+        usage=f"{PROGRAM} [options] BEFORE AFTER",
         description="Compare two images: print verdict, score (mean SSIM), threshold and the changed regions.",
-        epilog="The exit code is 0 if no region changed, 1 if some did, 2 after an error.",
+        epilog="The exit code is 0 if the images count as the same, 1 if as different, 2 after an error.",
         allow_abbrev=False,
     )
-    parser.add_argument("before", nargs="?", metavar="BEFORE", help="image file")
-    parser.add_argument("after", nargs="?", metavar="AFTER", help="image file")
-    parser.add_argument("-f", "--first", metavar="BEFORE", help="the same as BEFORE")
-    parser.add_argument("-s", "--second", metavar="AFTER", help="the same as AFTER")
-    parser.add_argument(
-        "--out", metavar="DIR", help="write five pictures there: the images with boxes, the difference, ..."
+    images = parser.add_argument_group("images")
+    images.add_argument("before", nargs="?", metavar="BEFORE", help="image file, or a .zarr")
+    images.add_argument("after", nargs="?", metavar="AFTER", help="image file, or a .zarr")
+    images.add_argument("-f", "--first", metavar="BEFORE", help="the same as BEFORE")
+    images.add_argument("-s", "--second", metavar="AFTER", help="the same as AFTER")
+    images.add_argument(
+        "--ignore", metavar="FILE", help="pixels that do not count: not 0 in this image, or in the boxes of this CSV"
     )
-    parser.add_argument("--force", action="store_true", help="write over pictures that are in DIR already")
-    parser.add_argument(
+    images.add_argument(
+        "--spacing", nargs=3, type=float, metavar=("Z", "Y", "X"), help="size of a voxel of volumes, in one unit"
+    )
+    images.add_argument(
+        "--max-pixels",
+        type=int,
+        default=MOST_PIXELS,
+        metavar="N",
+        help="refuse a file whose header tells of more pixels (default: %(default)s)",
+    )
+    verdict = parser.add_argument_group("verdict", "Without any of these, any region is a difference.")
+    verdict.add_argument("--max-regions", type=_count, metavar="N", help="so many regions may be there")
+    verdict.add_argument(
+        "--max-changed", type=_share, metavar="SHARE", help="such a share of the pixels may change, as 0.1%% or 0.001"
+    )
+    verdict.add_argument(
+        "--min-score", type=float, metavar="SCORE", help="the score, and SSIM within each region, are at least this"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--out", metavar="DIR", help="write pictures, maps (TIFF), table (CSV) and record (JSON) into this folder"
+    )
+    output.add_argument("--json", action="store_true", help="print the record as JSON")
+    output.add_argument("--open", action="store_true", help="show the result in napari")
+    output.add_argument("--force", action="store_true", help="replace what an earlier run wrote")
+    output.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
+    running = parser.add_argument_group("running")
+    running.add_argument(
         "--scheduler",
         metavar="ADDRESS",
         help="compare images stored in chunks (.zarr) on this dask.distributed cluster",
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
     group = parser.add_argument_group("settings")
+    group.add_argument("--settings", metavar="FILE", help="take the settings from this JSON; options go first")
+    group.add_argument("--save-settings", metavar="FILE", help="write the settings as JSON")
     for name, (kind, metadata) in describe_fields().items():
         _add_setting(group, name, kind, metadata)
     return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+def _share(text: str) -> float:
+    """Return a share that is given as such, or in percent."""
+    share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 <= share <= 1:
+        raise ValueError
+    return share
+
+
+_count.__name__, _share.__name__ = "number", "share"
 
 
 def _add_setting(group: argparse._ArgumentGroup, name: str, kind: Any, metadata: dict[str, Any]) -> None:
@@ -219,93 +354,3 @@ def _describe(comparison: Comparison) -> str:
 def _list(values: Any) -> str:
     """Return a number, or those of all frames."""
     return ", ".join(map(str, values.ravel().tolist())) if hasattr(values, "ravel") else str(values)
-
-
-def _read_image(path: Path) -> Any:
-    """Return the image in a file; raise OSError with one sentence if there is none."""
-    if not path.exists():
-        raise OSError(f"{path} does not exist")
-    if path.is_dir() and path.suffix.lower() != ".zarr":
-        raise OSError(f"{path} is a folder; give an image file")
-    read = READERS.get(path.suffix.lower(), _read_by_plugins)
-    try:
-        return read(path)
-    except Exception as error:  # a reader of others may raise anything
-        raise OSError(f"cannot read {path}: {error}") from error
-
-
-def _read_tiff(path: Path) -> Any:
-    import tifffile
-
-    try:
-        return tifffile.imread(path)
-    except ValueError as error:
-        # LZW and JPEG in a TIFF: tifffile wants a package of codecs, Pillow has its own
-        if "imagecodecs" not in str(error):
-            raise
-        import imageio.v3 as imageio
-
-        return imageio.imread(path, plugin="pillow")
-
-
-def _read_png(path: Path) -> Any:
-    import cv2
-
-    return _decode(path, cv2.IMREAD_UNCHANGED)
-
-
-def _read_jpeg(path: Path) -> Any:
-    import cv2
-
-    # turned as the camera was held, as cv2.imread does; a JPEG has no alpha that these flags could drop
-    return _decode(path, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
-
-
-def _decode(path: Path, flags: int) -> Any:
-    """Read with OpenCV: Pillow cuts 16-bit colour to 8 bits without a word and leaves CMYK for RGBA."""
-    import cv2
-    import numpy as np
-
-    with _silent_opencv():
-        image: Any = cv2.imdecode(np.fromfile(path, np.uint8), flags) if path.stat().st_size else None
-    if image is None:
-        raise ValueError(f"it is damaged, or not a {path.suffix[1:].upper()} file")
-    if image.ndim == 2:
-        return image
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
-
-
-@contextmanager
-def _silent_opencv() -> Iterator[None]:
-    """Keep OpenCV's own warnings off stderr, where we say it in one line; its log level is of the whole process."""
-    import cv2
-
-    log: Any = getattr(cv2.utils, "logging", cv2)  # in OpenCV 5 and 4
-    level = log.getLogLevel()
-    log.setLogLevel(SILENT)
-    try:
-        yield
-    finally:
-        log.setLogLevel(level)
-
-
-def _read_by_plugins(path: Path) -> Any:
-    """Return the first image that napari's reader plugins find in a file; needs neither Qt nor a display."""
-    import npe2
-
-    npe2.PluginManager.instance().discover()
-    layers: list[Any] = npe2.read([str(path)], stack=False)
-    for layer in layers:
-        data, attributes, kind = _full_layer(*layer)
-        if kind == "image" and data is not None:
-            multiscale = attributes.get("multiscale", isinstance(data, (list, tuple)))
-            return data[0] if multiscale else data
-    raise ValueError("no image is in it")
-
-
-def _full_layer(data: Any, attributes: Mapping[str, Any] | None = None, kind: str = "image") -> tuple[Any, ...]:
-    """Fill in what readers may leave out of a LayerData tuple."""
-    return data, attributes or {}, kind
-
-
-READERS = {".png": _read_png, ".jpg": _read_jpeg, ".jpeg": _read_jpeg, ".tif": _read_tiff, ".tiff": _read_tiff}

@@ -1,20 +1,41 @@
-"""What a comparison leaves on disk: the pictures that the two classic recipes draw."""
+"""What a comparison leaves on disk: the pictures that the two classic recipes draw, maps, table and record."""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import tifffile
 
 from .comparison import Comparison
+from .folders import make_folder
+from .judging import NO_REGION, Limits, judge
+from .records import list_rows, make_record, to_csv
 
-__all__ = ["draw_pictures", "write_pictures"]
+__all__ = ["check_place", "draw_pictures", "make_report", "write_report"]
+
+# Of the JSON, as in docs/report.schema.json: it changes where something there changes its meaning or goes
+VERSION = 1
+
+FILES = (
+    "before.png",
+    "after.png",
+    "difference.png",
+    "mask.png",
+    "filled_after.png",
+    "difference.tif",
+    "labels.tif",
+    "regions.csv",
+    "report.json",
+)
 
 Picture = npt.NDArray[np.uint8]
 
@@ -55,28 +76,104 @@ def draw_pictures(comparison: Comparison) -> dict[str, Picture]:
     }
 
 
-def write_pictures(comparison: Comparison, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write the five pictures of :func:`draw_pictures` as PNG files into `folder`, all of them or none.
+def make_report(
+    comparison: Comparison, images: Mapping[str, str | os.PathLike[str]], limits: Limits = NO_REGION
+) -> dict[str, Any]:
+    """Return what there is to say of a comparison, in the types of JSON.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The result.
+    images : mapping
+        The files that were compared, by what they are: "before", "after", and any masks.
+    limits : Limits
+        What counts as different.
+
+    Returns
+    -------
+    dict
+        As docs/report.schema.json describes it.
+    """
+    reasons = judge(comparison, limits)
+    return {
+        "format": "napari-image-diff report",
+        "version": VERSION,
+        "different": bool(reasons),
+        "reasons": reasons,
+        "limits": limits._asdict(),
+        **make_record(comparison),
+        "changed_fraction": comparison.changed_fraction,
+        "regions": list_rows(comparison.regions),
+        "forgiven": list_rows(comparison.forgiven),
+        "images": {name: _describe_file(Path(path)) for name, path in images.items()},
+    }
+
+
+def check_place(place: Path, images: Sequence[str | os.PathLike[str]], replace: bool) -> None:
+    """Raise OSError where a report would take the place of something else.
+
+    `images` are the files that are compared; with `replace` an earlier report may go.
+    """
+    if not place.exists():
+        return
+    if not place.is_dir():
+        raise OSError(f"{place} is a file; give another name for the folder")
+    there = sorted(path.name for path in place.iterdir())
+    # That of a link is its folder's, too
+    if any(place.resolve() in Path(image).resolve().parents for image in images):
+        raise OSError(f"{place} has one of the images in it; give another folder")
+    foreign = [name for name in there if name not in FILES]
+    if foreign:
+        raise OSError(f"{place} has {foreign[0]} in it, which is no file of a report; give another folder")
+    if there and not replace:
+        raise OSError(f"{place} is there already; give another folder, or --force to replace it")
+
+
+def write_report(comparison: Comparison, place: str | os.PathLike[str], report: Mapping[str, Any]) -> Path:
+    """Write pictures, maps, table and record of a comparison into a folder: all of them or none.
 
     Parameters
     ----------
     comparison : Comparison
         As for :func:`draw_pictures`.
-    folder : path-like
-        Made where it does not exist; pictures of an earlier comparison in it are replaced.
+    place : path-like
+        The folder; what is there is replaced (see `check_place`).
+    report : mapping
+        What `make_report` returns.
 
     Returns
     -------
-    list of Path
-        The files written: ``before.png``, ``after.png``, ``difference.png``, ``mask.png``, ``filled_after.png``.
+    Path
+        The folder, with the five pictures, ``difference.tif`` (float32), ``labels.tif`` (int32), ``regions.csv``, and
+        ``report.json``.
 
     Raises
     ------
     OSError
-        If the folder or a file in it cannot be written.
+        If the folder cannot be written.
     """
-    pictures = draw_pictures(comparison)
-    return _write_whole({f"{name}.png": _png_of(picture) for name, picture in pictures.items()}, Path(folder))
+    place = Path(place).resolve()
+    with make_folder(place, replace=True) as folder:
+        for name, picture in draw_pictures(comparison).items():
+            (folder / f"{name}.png").write_bytes(_png_of(picture))
+        for name in ("difference", "labels"):
+            (folder / f"{name}.tif").write_bytes(_tiff_of(getattr(comparison, name)))
+        (folder / "regions.csv").write_bytes(to_csv(comparison.regions))
+        (folder / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")
+    return place
+
+
+def _describe_file(path: Path) -> dict[str, Any]:
+    """Return name, size and hash of a file; a folder has neither of the last two."""
+    if not path.is_file():
+        return {"name": path.name, "bytes": None, "sha256": None}
+    with path.open("rb") as file:
+        return {
+            "name": path.name,
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+        }
 
 
 def _levels(comparison: Comparison) -> tuple[float, float]:
@@ -113,10 +210,7 @@ def _png_of(picture: Picture) -> bytes:
     return cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes()
 
 
-def _write_whole(files: Mapping[str, bytes], folder: Path) -> list[Path]:
-    """Write `files` beside their places first, so that a full disk leaves nothing half-written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as unfinished:
-        for name, content in files.items():
-            Path(unfinished, name).write_bytes(content)
-        return [Path(unfinished, name).replace(folder / name) for name in files]
+def _tiff_of(array: npt.NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, array, photometric="minisblack", compression="zlib", predictor=False)
+    return buffer.getvalue()

@@ -14,28 +14,21 @@ It is written under another name beside its own, which it gets when all is there
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import functools
 import itertools
 import json
-import math
 import os
-import shutil
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import ome_zarr, pyramids, tiles
+from . import ome_zarr, pyramids, records, tiles
 from .comparison import Comparison
+from .folders import make_folder
 from .sources import Part, Source, is_lazy, open_source
 from .tiles import Box, Step
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["is_complete", "write_zarr"]
 
@@ -135,11 +128,12 @@ def write_zarr(
     sources = [open_source(array, name) for name, array in maps.items() if array is not None]
     levels = _plan_levels(sources[0])
     step = tiles.stepper(progress, len(sources) * sum(len(level.blocks) for level in levels))
-    with _make_folder(place, overwrite) as folder:
+    _check_place(place, overwrite)
+    with make_folder(place, replace=overwrite) as folder:
         for source in sources:
             _write_levels(folder / PLACES[source.name], source, levels, [axis.name for axis in made], step)
         for name in ("regions", "forgiven"):
-            _write_table(folder / f"{name}.csv", getattr(comparison, name))
+            (folder / f"{name}.csv").write_bytes(records.to_csv(getattr(comparison, name)))
         _write_attributes(folder, comparison, [source.name for source in sources], made, len(levels))
     return place
 
@@ -184,28 +178,12 @@ def _make_axes(
 # --- the folder ---
 
 
-@contextlib.contextmanager
-def _make_folder(place: Path, overwrite: bool) -> Iterator[Path]:
-    """Give a folder to write to, which gets the name `place` when that is done; what is raised removes it."""
+def _check_place(place: Path, overwrite: bool) -> None:
+    """Raise FileExistsError where something is that must stay."""
     if place.exists() and not overwrite:
         raise FileExistsError(f"{place} is there already; give another name, or overwrite=True")
     if place.exists() and not is_complete(place):
         raise FileExistsError(f"{place} is no result of write_zarr, so it is not overwritten; give another name")
-    beside = f"{place.name}.{uuid.uuid4().hex[:8]}"
-    folder, earlier = place.with_name(f"{beside}.incomplete"), place.with_name(f"{beside}.earlier")
-    try:
-        folder.mkdir(parents=True)
-        yield folder
-        # Without overwrite, what came there meanwhile makes the renaming fail
-        if overwrite and place.exists():
-            place.rename(earlier)
-        folder.rename(place)
-    except BaseException:
-        if earlier.exists() and not place.exists():
-            earlier.rename(place)
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def _write_attributes(
@@ -217,38 +195,10 @@ def _write_attributes(
     described = {name: ome_zarr.describe_image(name, comparison.difference.shape, axes, levels) for name in names}
     of_all, of_each = ome_zarr.describe_labels(["regions"])
     described["regions"]["ome"] |= of_each
-    described["difference"][MARK] = _record(comparison)
+    described["difference"][MARK] = records.make_record(comparison)
     zarr.create_group(store=folder / "labels", attributes=of_all)
     for name in reversed(names):
         zarr.create_group(store=folder / PLACES[name], attributes=described[name])
-
-
-def _record(comparison: Comparison) -> Any:
-    """Return what was asked and what was found out, as JSON has it."""
-    names = ("verdict", "summary", "score", "threshold", "resolved")
-    record = {name: getattr(comparison, name) for name in names}
-    return _simplify(record | {"settings": dataclasses.asdict(comparison.settings)})
-
-
-def _simplify(value: Any) -> Any:
-    """Return a value in the types of JSON, which has no NaN: that is None."""
-    if isinstance(value, dict):
-        return {str(name): _simplify(each) for name, each in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _simplify(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_simplify(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write_table(file: Path, table: pd.DataFrame) -> None:
-    """Write a table as RFC 4180 has it; text that a spreadsheet would take for a formula begins with an apostrophe."""
-    safe = table.map(_defuse).rename(columns=_defuse)
-    file.write_bytes(safe.to_csv(index=False, lineterminator="\r\n").encode())
-
-
-def _defuse(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 # --- the maps ---

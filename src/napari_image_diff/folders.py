@@ -1,0 +1,47 @@
+"""A folder that is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["make_folder"]
+
+
+@contextlib.contextmanager
+def make_folder(place: Path, *, replace: bool) -> Iterator[Path]:
+    """Give a folder to write to, which gets the name `place` when that is done.
+
+    What is raised meanwhile removes it, and what was at `place` is there as before. What a killed process leaves has a
+    name of its own, with ".incomplete" at the end.
+
+    Parameters
+    ----------
+    place : Path
+        Its parents are made where they are missing.
+    replace : bool
+        Whether a folder that is there is replaced; it stays until the new one is complete.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, or without `replace` something came to `place` meanwhile.
+    """
+    beside = f"{place.name}.{uuid.uuid4().hex[:8]}"
+    folder, earlier = place.with_name(f"{beside}.incomplete"), place.with_name(f"{beside}.earlier")
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        # Without replace, what came there meanwhile makes the renaming fail
+        if replace and place.exists():
+            place.rename(earlier)
+        folder.rename(place)
+    except BaseException:
+        if earlier.exists() and not place.exists():
+            earlier.rename(place)
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(earlier, ignore_errors=True)
