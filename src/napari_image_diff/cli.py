@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
@@ -60,7 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("stopped")
     except MemoryError:
         return _fail("there is not enough memory for images of this size")
-    except (OSError, TypeError, ValueError) as error:
+    except OSError as error:
+        # What the system says has the file beside it
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except (TypeError, ValueError) as error:
         return _fail(str(error))
 
 
@@ -69,6 +72,8 @@ def _run(argv: Sequence[str] | None) -> int:
     images = {"before": asked.before, "after": asked.after, **({"ignore": asked.ignore} if asked.ignore else {})}
     if asked.out is not None:
         _check_folder(asked.out, images, asked.force)
+    if asked.save_settings is not None and Path(asked.save_settings).exists() and not asked.force:
+        raise ValueError(f"{asked.save_settings} is there already; give another name, or --force to replace it")
     settings = Settings.resolve(_read_settings(asked.settings), **changes)
     before, after = (read_image(Path(images[name]), asked.max_pixels) for name in ("before", "after"))
     ignore = _read_ignored(Path(asked.ignore), before, asked.max_pixels) if asked.ignore else None
@@ -92,7 +97,7 @@ def _run(argv: Sequence[str] | None) -> int:
         if asked.out is not None:
             write_report(comparison, asked.out, report)
     if asked.save_settings is not None:
-        _save_settings(settings, Path(asked.save_settings), asked.force)
+        _save_settings(settings, Path(asked.save_settings))
     if asked.json:
         print(json.dumps(report, indent=1, allow_nan=False), flush=True)
     else:
@@ -131,16 +136,17 @@ def _read_settings(file: str | None) -> dict[str, Any]:
     return found
 
 
-def _save_settings(settings: Settings, file: Path, force: bool) -> None:
+def _save_settings(settings: Settings, file: Path) -> None:
     """Write settings as JSON, whole or not at all."""
-    if file.exists() and not force:
-        raise ValueError(f"{file} is there already; give another name, or --force to replace it")
     beside = file.with_name(f"{file.name}.incomplete")
     try:
         beside.write_text(json.dumps(dataclasses.asdict(settings), indent=1), encoding="utf-8")
         beside.replace(file)
+    except OSError as error:
+        raise OSError(f"{file} cannot be written: {error.strerror}; give another name") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
 
 
 def _read_ignored(path: Path, before: Any, most_pixels: int) -> Any:

@@ -154,13 +154,17 @@ def write_report(comparison: Comparison, place: str | os.PathLike[str], report: 
         If the folder cannot be written.
     """
     place = Path(place).resolve()
-    with make_folder(place, replace=True) as folder:
-        for name, picture in draw_pictures(comparison).items():
-            (folder / f"{name}.png").write_bytes(_png_of(picture))
-        for name in ("difference", "labels"):
-            (folder / f"{name}.tif").write_bytes(_tiff_of(getattr(comparison, name)))
-        (folder / "regions.csv").write_bytes(to_csv(comparison.regions))
-        (folder / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")
+    contents = {f"{name}.png": _png_of(picture) for name, picture in draw_pictures(comparison).items()}
+    contents |= {f"{name}.tif": _tiff_of(getattr(comparison, name)) for name in ("difference", "labels")}
+    contents["regions.csv"] = to_csv(comparison.regions)
+    contents["report.json"] = json.dumps(report, indent=1, allow_nan=False).encode()
+    try:
+        with make_folder(place, replace=True) as folder:
+            for name, content in contents.items():
+                (folder / name).write_bytes(content)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"{place} cannot be written: {reason}; give another folder, or make room") from error
     return place
 
 
