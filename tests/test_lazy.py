@@ -374,6 +374,18 @@ def test_light_is_fitted_to_what_is_clipped_in_the_whole(largest: int, monkeypat
     hold_against(compare(in_chunks(before, 30, 40), in_chunks(after, 50, 50), **asked), whole)
 
 
+def test_a_chunk_that_ends_the_process_does_not() -> None:
+    before, after = pair()
+
+    def leave(place: Any) -> None:
+        raise SystemExit(3)
+
+    broken = Chunked(after, ((50, 46), (96,)), leave)
+    with pytest.raises(OSError, match=r"^after, rows .* could not be read: SystemExit: 3"):
+        compare(before, broken)
+    assert not own_threads()
+
+
 def test_the_frame_and_the_mask_are_named_too() -> None:
     def fail(place: Any) -> None:
         if place[0] in (1, slice(1, 2)):

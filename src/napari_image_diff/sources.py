@@ -69,7 +69,7 @@ class Part(NamedTuple):
             if kept is not None and self._has_room(kept):
                 return self._gather(kept)
             return self.fetch()
-        except Exception as error:  # whatever storage or a task of the user's may raise
+        except (Exception, SystemExit) as error:  # whatever storage or a task of the user's may raise
             raise OSError(f"{self.describe()} could not be read: {type(error).__name__}: {error}") from error
 
     def fetch(self) -> NDArray[Any]:
