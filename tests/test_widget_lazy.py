@@ -129,6 +129,16 @@ def test_cancel_stops_soon_and_leaves_nothing(opened: Any, stored: Any, qtbot: A
     assert [layer.name for layer in viewer.layers] == ["a", "b"]
     press_compare(dock, qtbot)
     assert "filled mask" in viewer.layers
+    # Of a cut, too; the next one that goes through says no more of it
+    stored[1].go.clear()
+    dock.panel.controls.slider.setValue(-0.5)
+    qtbot.waitUntil(lambda: dock.running, timeout=20_000)
+    dock.cancel()
+    assert "Cancelled." in dock.panel.notice.text()
+    stored[1].go.set()
+    dock.panel.controls.slider.setValue(-0.4)
+    qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
+    assert "Cancelled." not in dock.panel.notice.text()
 
 
 def test_a_chunk_that_cannot_be_read_is_a_notice(opened: Any, stored: Any, qtbot: Any) -> None:

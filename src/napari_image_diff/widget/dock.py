@@ -39,6 +39,8 @@ DRAWING = ("data", "labels_update", "paint", *PLACE)
 
 ROLES = (*ALWAYS, "evidence", "forgiven")
 
+CANCELLED = "Cancelled."
+
 
 class ComparisonWidget(QWidget):
     """Compare two Image layers of a viewer and walk through what changed.
@@ -113,7 +115,7 @@ class ComparisonWidget(QWidget):
         """Give up the comparison under way; what is shown stays."""
         if self._job is not None or self.cutter.running:
             self._stop()
-            self._say("Cancelled.")
+            self._say(CANCELLED)
 
     def follow(self, wanted: bool) -> None:
         """Compare what is on the screen whenever it changes, or no longer."""
@@ -250,6 +252,7 @@ class ComparisonWidget(QWidget):
             dragging = self.panel.controls.dragging
             frame = frame_compared(self._viewer, before, after)
             self._place(result, before, after, frame=frame, roles=["filled mask"] if dragging else ROLES)
+            self._message = self._message.removeprefix(CANCELLED)
             self._show(result.comparison)
             self._refresh()
 
