@@ -57,6 +57,13 @@ class Part(NamedTuple):
     place: tuple[int | slice, ...]
     """For each axis up to the columns a number or a slice with a begin and an end; colour is taken whole."""
 
+    @property
+    def wanted(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Shape and type of what is read."""
+        whole = (slice(0, length) for length in self.source.shape[len(self.place) :])
+        shape = tuple(each.stop - each.start for each in (*self.place, *whole) if isinstance(each, slice))
+        return shape, self.source.dtype
+
     def read(self, kept: Kept | None = None) -> NDArray[Any]:
         """Return the part, C-contiguous and in native byte order; with the help of chunks that are `kept`.
 
@@ -76,22 +83,12 @@ class Part(NamedTuple):
         """Do what `read` does, with whatever error comes of it."""
         part = self.source.array[self.place]
         stores = _find_stores(self.source.array if not hasattr(part, "dask") else part)
-        wanted = tuple(
-            place.stop - place.start
-            for place in (*self.place, *(slice(0, length) for length in self.source.shape[len(self.place) :]))
-            if isinstance(place, slice)
-        )
         if hasattr(part, "compute"):
             from dask.local import get_sync
 
             # The caller has threads of its own; on a cluster this runs within a task. By its name dask would warn of it
             part = part.compute(scheduler=get_sync)
-        if np.ma.is_masked(part):
-            raise TypeError("it has masked values; give dask.array.ma.filled(array, numpy.nan)")
-        array = tidy(part)
-        # What dask is told of a chunk, and its own function then makes, need not be the same
-        if (array.shape, array.dtype) != (wanted, self.source.dtype):
-            raise TypeError(f"{array.dtype} of shape {array.shape} came, not {self.source.dtype} of shape {wanted}")
+        array = tidy(part, *self.wanted)
         for stored in stores:
             _open_again(stored)
         return array
@@ -213,10 +210,22 @@ def _find_chunks(chunks: tuple[int, ...], span: slice) -> list[tuple[int, int]]:
     return [(int(ends[k] - chunks[k]), int(ends[k])) for k in range(first, min(last + 1, len(chunks)))]
 
 
-def tidy(part: Any) -> NDArray[Any]:
-    """Return what was read as the kernels take it: C-contiguous and in native byte order."""
+def tidy(part: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return what was read as the kernels take it: C-contiguous and in native byte order.
+
+    Raises
+    ------
+    TypeError
+        If it is not of this shape and type: what dask is told of a chunk, and what the chunk's function then makes,
+        need not be the same. Or if some of it is masked.
+    """
+    if np.ma.is_masked(part):
+        raise TypeError("it has masked values; give dask.array.ma.filled(array, numpy.nan)")
     array = np.asarray(part)
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    if (array.shape, array.dtype) != (shape, dtype):
+        raise TypeError(f"{array.dtype} of shape {array.shape} came, not {dtype} of shape {shape}")
+    return array
 
 
 def is_lazy(array: Any) -> bool:

@@ -335,13 +335,16 @@ def _make_task(function: Callable[..., T], tile: Work) -> Any:
         else:
             shipped.append(array[part.place] if hasattr(array, "dask") else part)
     # A partial, because dask would look for arrays in what is given
-    run = functools.partial(_run, function, tile.given)
+    run = functools.partial(_run, function, tile.given, [part.wanted for part in tile.parts])
     return dask.delayed(run, pure=False)(shipped)  # type: ignore[attr-defined]
 
 
-def _run(function: Callable[..., T], given: tuple[Any, ...], shipped: list[Any]) -> T:
+def _run(function: Callable[..., T], given: tuple[Any, ...], wanted: list[Any], shipped: list[Any]) -> T:
     """Work on a tile where it was shipped to."""
-    return function([part.read() if isinstance(part, Part) else tidy(part) for part in shipped], *given)
+    arrays = [
+        part.read() if isinstance(part, Part) else tidy(part, *each) for part, each in zip(shipped, wanted, strict=True)
+    ]
+    return function(arrays, *given)
 
 
 def _result_of(future: Any, tile: Work) -> Any:
