@@ -327,9 +327,12 @@ def test_a_reader_of_our_output_may_leave(pair: tuple[Path, Path]) -> None:
         (["before.png", "."], "folder"),
         (["before.png", "empty.png"], "empty.png"),
         (["before.png", "text.png"], "not a PNG file"),
-        (["before.png", "after.png", "--max-changed", "2"], "--max-changed"),
-        (["before.png", "after.png", "--max-changed", "some"], "--max-changed"),
-        (["before.png", "after.png", "--max-regions", "-1"], "--max-regions"),
+        (["before.png", "after.png", "--max-changed", "2"], "'2' is no share; give a number from 0 to 1"),
+        (["before.png", "after.png", "--max-changed", "some"], "'some' is no share"),
+        (["before.png", "after.png", "--max-changed", "nan%"], "'nan%' is no share"),
+        (["before.png", "after.png", "--max-regions=-1"], "'-1' is no whole number from 0 on"),
+        (["before.png", "after.png", "--min-score", "nan"], "'nan' is no score; give a number from -1 to 1"),
+        (["before.png", "after.png", "--max-pixels", "1e6"], "'1e6' is no whole number from 0 on"),
         (["before.png", "zeros.npy"], "zeros.npy"),
         (["before.png", "after.png", "--settings", "nope.json"], "nope.json: No such file"),
         (["before.png", "after.png", "--save-settings", "text.png/s.json"], "s.json cannot be written"),
@@ -451,6 +454,15 @@ def test_of_a_stack_the_worst_frame_decides() -> None:
     assert judge(found, Limits(min_score=0.99))[0].startswith(f"score {found.score.min():.4f}")
 
 
+def test_what_has_no_number_does_not_pass() -> None:
+    alone = compare(BEFORE, BEFORE[:50], size="pad")
+    assert np.isnan(alone.regions["difference_mean"]).all()
+    assert "in a region" in judge(alone, Limits(min_score=0.1))[0]
+    nothing = compare(np.full((20, 20), np.nan), np.ones((20, 20)))
+    assert judge(nothing, Limits(min_score=0.1)) == ["score nan, less than 0.1"]
+    assert judge(compare(BEFORE, BEFORE), Limits(0, 0.0, 1.0)) == []
+
+
 def test_settings_are_saved_and_read_again(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
     expected = run(*pair, *CLASSIC, "--save-settings", file)
@@ -473,6 +485,14 @@ def test_what_is_known_is_ignored(run: Run, pair: tuple[Path, Path], tmp_path: P
     assert run(*pair, "--ignore", tmp_path / "mask.png")[0] == 0
     run(*pair, "--out", tmp_path / "out")
     assert run(*pair, "--ignore", tmp_path / "out" / "regions.csv")[0] == 0
+    # A picture of a mask may be opaque all over, and frames have the boxes of a plane
+    iio.imwrite(tmp_path / "opaque.png", np.dstack([mask, mask, mask, np.full_like(mask, 255)]))
+    assert run(*pair, "--ignore", tmp_path / "opaque.png")[0] == 0
+    for name, image in (("before", BEFORE), ("after", AFTER)):
+        np.save(tmp_path / f"{name}.npy", np.stack([image[..., 0]] * 5))
+    frames = tmp_path / "before.npy", tmp_path / "after.npy"
+    assert run(*frames)[0] == 1
+    assert run(*frames, "--ignore", tmp_path / "out" / "regions.csv")[0] == 0
     (tmp_path / "none.csv").write_text("a,b\r\n1,2\r\n")
     assert_one_error(run(*pair, "--ignore", tmp_path / "none.csv"), "has no boxes", "min_row")
 

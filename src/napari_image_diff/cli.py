@@ -76,7 +76,7 @@ def _run(argv: Sequence[str] | None) -> int:
         raise ValueError(f"{asked.save_settings} is there already; give another name, or --force to replace it")
     settings = Settings.resolve(_read_settings(asked.settings), **changes)
     before, after = (read_image(Path(images[name]), asked.max_pixels) for name in ("before", "after"))
-    ignore = _read_ignored(Path(asked.ignore), before, asked.max_pixels) if asked.ignore else None
+    ignore = _read_ignored(Path(asked.ignore), before, settings, asked.max_pixels) if asked.ignore else None
     # Here and not above, so that --help and a mistyped option do not wait for numba
     from .comparison import compare
     from .judging import judge
@@ -90,14 +90,14 @@ def _run(argv: Sequence[str] | None) -> int:
     limits = _limits_of(asked)
     if asked.out is not None:
         _check_single(comparison)
+    if asked.save_settings is not None:
+        _save_settings(settings, Path(asked.save_settings))
     if asked.out is not None or asked.json:
         from .report import make_report, write_report
 
         report = make_report(comparison, images, limits)
         if asked.out is not None:
             write_report(comparison, asked.out, report)
-    if asked.save_settings is not None:
-        _save_settings(settings, Path(asked.save_settings))
     if asked.json:
         print(json.dumps(report, indent=1, allow_nan=False), flush=True)
     else:
@@ -149,22 +149,26 @@ def _save_settings(settings: Settings, file: Path) -> None:
             beside.unlink()
 
 
-def _read_ignored(path: Path, before: Any, most_pixels: int) -> Any:
+def _read_ignored(path: Path, before: Any, settings: Settings, most_pixels: int) -> Any:
     """Return which pixels of `before` do not count: those not 0 in a mask, or those in the boxes of a table."""
     import numpy as np
 
     if path.suffix.lower() != ".csv":
         mask = read_image(path, most_pixels)
-        return mask.any(axis=-1) if mask.ndim == 3 and mask.shape[-1] in (3, 4) else mask != 0
+        # Of a picture in colour; that it is opaque says nothing
+        return mask[..., :3].any(axis=-1) if mask.ndim == 3 and mask.shape[-1] in (3, 4) else mask != 0
     import pandas as pd
+
+    from .preparation import find_channels
 
     names = ["min_row", "min_col", "max_row", "max_col"]
     try:
         boxes = pd.read_csv(path)[names].to_numpy(np.int64)
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} has no boxes; give a CSV with the columns {', '.join(names)}") from error
-    rows, columns = before.shape[:2] if before.ndim < 4 else before.shape[-3:-1]
-    mask = np.zeros((rows, columns), np.bool_)
+    shape = before.shape[:-1] if before.ndim > settings.spatial_ndim and before.shape[-1] == 1 else before.shape
+    channels = find_channels(shape, "before", settings.channels, stacks=True, axes=settings.spatial_ndim)
+    mask = np.zeros(shape[-2:] if channels == "gray" else shape[-3:-1], np.bool_)
     for top, left, bottom, right in np.maximum(boxes, 0):
         mask[top:bottom, left:right] = True
     return mask
@@ -267,7 +271,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     images.add_argument(
         "--max-pixels",
-        type=int,
+        type=_count,
         default=MOST_PIXELS,
         metavar="N",
         help="refuse a file whose header tells of more pixels (default: %(default)s)",
@@ -278,7 +282,7 @@ def _parser() -> argparse.ArgumentParser:
         "--max-changed", type=_share, metavar="SHARE", help="such a share of the pixels may change, as 0.1%% or 0.001"
     )
     verdict.add_argument(
-        "--min-score", type=float, metavar="SCORE", help="the score, and SSIM within each region, are at least this"
+        "--min-score", type=_score, metavar="SCORE", help="the score, and SSIM within each region, are at least this"
     )
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -303,21 +307,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError
-    return number
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
 
 
 def _share(text: str) -> float:
     """Return a share that is given as such, or in percent."""
-    share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    if not 0 <= share <= 1:
-        raise ValueError
-    return share
+    with suppress(ValueError):
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        if 0 <= share <= 1:
+            return share
+    raise argparse.ArgumentTypeError(f"{text!r} is no share; give a number from 0 to 1, or one from 0% to 100%")
 
 
-_count.__name__, _share.__name__ = "number", "share"
+def _score(text: str) -> float:
+    with suppress(ValueError):
+        if -1 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no score; give a number from -1 to 1")
 
 
 def _add_setting(group: argparse._ArgumentGroup, name: str, kind: Any, metadata: dict[str, Any]) -> None:

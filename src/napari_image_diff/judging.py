@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -42,10 +41,11 @@ def judge(comparison: Comparison, limits: Limits = NO_REGION) -> list[str]:
     if limits.max_changed is not None and changed > limits.max_changed:
         reasons.append(f"{changed:.4%} changed, more than {limits.max_changed:.4%}")
     if limits.min_score is not None:
-        score = float(np.nanmin(comparison.score)) if np.isfinite(comparison.score).any() else math.nan
-        if score < limits.min_score:
+        # What has no number, of a region that only one image has, say, does not pass
+        score = float(np.min(comparison.score))
+        if not score >= limits.min_score:
             reasons.append(f"score {score:.4f}, less than {limits.min_score}")
-        worst = 1 - float(comparison.regions["difference_mean"].max()) if count else 1.0
-        if worst < limits.min_score:
+        worst = 1 - float(comparison.regions["difference_mean"].to_numpy().max(initial=0))
+        if not worst >= limits.min_score:
             reasons.append(f"SSIM of {worst:.4f} in a region, less than {limits.min_score}")
     return reasons
