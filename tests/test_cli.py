@@ -388,6 +388,7 @@ def test_pictures_are_written_whole_or_not_at_all(
     monkeypatch.setattr(Path, "write_bytes", write_until_full)
     assert_one_error(run(*pair, "--out", folder, "--force"), "No space left")
     assert {path: path.read_bytes() for path in folder.iterdir()} == earlier
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["after.png", "before.png", "pictures"]
 
 
 def test_a_folder_of_others_is_left_alone(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:

@@ -152,10 +152,27 @@ def test_evidence_reads_its_own_planes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(planes.start, planes.stop) for planes, *_ in before.reads] == [(6, 8)]
 
 
+def test_chunks_of_several_planes_are_not_read_too_many_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "UNIT", 64)
+    monkeypatch.setattr(sources, "KEPT_BYTES", 8 * 16 * 16 * 16)
+    before, after = (in_chunks(volume, 16, 8, 8) for volume in changed_pair())
+    compare(before, after, spatial_ndim=3, threshold=0.5)
+    # As many voxels as 64 x 64 pixels have: 16 planes of 16 x 16, which are small enough to be kept
+    assert {tuple(span.stop - span.start for span in place[1:]) for place in before.reads} <= {
+        (rows, columns) for rows in (16, 12) for columns in (16, 6)
+    }
+
+
 def test_a_volume_is_written_as_it_is_from_memory(tmp_path: Path) -> None:
     before, after = changed_pair()
-    for name, one in (("memory", before), ("chunks", in_chunks(before, 5, 30, 40))):
-        write_zarr(compare(one, after, spatial_ndim=3), tmp_path / name)
+    write_zarr(compare(before, after, spatial_ndim=3), tmp_path / "memory")
+    chunked = in_chunks(before, 5, 30, 40)
+    lazy = compare(chunked, after, spatial_ndim=3)
+    chunked.reads.clear()
+    write_zarr(lazy, tmp_path / "chunks")
+    # No part of a map is worked out twice, although it has several planes
+    assert lazy.evidence is not None
+    assert len(chunked.reads) <= lazy.difference.npartitions + lazy.evidence.npartitions
     whole, found = (zarr.open_group(tmp_path / name) for name in ("memory", "chunks"))
     for name in ("0", "evidence/0", "labels/regions/0"):
         np.testing.assert_array_equal(found[name][:], whole[name][:])
