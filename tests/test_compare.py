@@ -42,10 +42,12 @@ def colour(gray: NDArray[Any], channels: int = 3) -> NDArray[Any]:
 
 
 def assert_equal(one: Comparison, other: Comparison) -> None:
+    for table in ("regions", "forgiven"):
+        pandas.testing.assert_frame_equal(getattr(one, table), getattr(other, table), check_exact=True)
     for field in dataclasses.fields(Comparison):
         values = getattr(one, field.name), getattr(other, field.name)
-        if field.name in ("regions", "forgiven"):
-            pandas.testing.assert_frame_equal(*values, check_exact=True)
+        if field.name in ("region_columns", "forgiven_columns"):
+            assert list(values[0]) == list(values[1])
         elif field.name in ("pair", "limits"):
             for part, other_part in zip(*(value or () for value in values), strict=True):
                 np.testing.assert_array_equal(part, other_part, err_msg=field.name)

@@ -170,7 +170,7 @@ def found_in(difference: Array, min_area: float = -1, bands: int = 1) -> tuple[A
     found = regions.make_regions(runs, tall.shape[1], min_area, len(difference))
     labels = np.empty(tall.shape, np.int32)
     regions.paint_tile(found, 0, len(tall), labels)
-    return labels.reshape(difference.shape), regions.make_table(found, {})
+    return labels.reshape(difference.shape), pd.DataFrame(regions.make_table(found, {}))
 
 
 def scipy_labels(mask: Array) -> Array:

@@ -203,10 +203,13 @@ def test_evidence_is_there_only_where_it_was_measured(compared: Any, qtbot: Any)
 
 
 def test_what_was_forgiven_can_be_seen(open_dock: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    compare, boxes = engine.compare, pd.DataFrame({"min_row": [3], "min_col": [5], "max_row": [9], "max_col": [15]})
+    compare, box = engine.compare, {"min_row": 3, "min_col": 5, "max_row": 9, "max_col": 15}
     viewer, dock = open_dock()
+    found = {name: np.array([number]) for name, number in box.items()}
     monkeypatch.setattr(
-        engine, "compare", lambda *args, **kwargs: dataclasses.replace(compare(*args, **kwargs), forgiven=boxes)
+        engine,
+        "compare",
+        lambda *args, **kwargs: dataclasses.replace(compare(*args, **kwargs), forgiven_columns=found),
     )
     assert not dock.panel.forgiven_box.isEnabled()
     press_compare(dock, qtbot)

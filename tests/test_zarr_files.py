@@ -152,8 +152,9 @@ def test_tables_are_read_again(made: Callable[[str], Comparison], tmp_path: Path
 
 def test_text_of_a_table_is_no_formula_and_numbers_stay_numbers(small: Comparison, tmp_path: Path) -> None:
     texts = ["=1+1", "+1", "-1", "@a", "\tx", 'say "a, b"\nand c', "plain"]
-    table = pd.DataFrame({"=label": range(len(texts)), "shift": -1.5, "reason": texts})
-    folder = write_zarr(dataclasses.replace(small, forgiven=table), tmp_path / "result.zarr")
+    columns = {"=label": range(len(texts)), "shift": [-1.5] * len(texts), "reason": texts}
+    table = {name: np.array(column) for name, column in columns.items()}
+    folder = write_zarr(dataclasses.replace(small, forgiven_columns=table), tmp_path / "result.zarr")
     with open(folder / "forgiven.csv", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file, strict=True)
     assert header == ["'=label", "shift", "reason"]

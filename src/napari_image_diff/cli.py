@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
 
 from .reading import MOST_PIXELS, read_image
 from .settings import Settings, describe_fields
+from .tables import Columns, count_rows
 
 if TYPE_CHECKING:
     from .comparison import Comparison
@@ -84,7 +86,7 @@ def _run(argv: Sequence[str] | None) -> int:
     with _cluster(asked.scheduler):
         comparison = compare(before, after, settings, ignore=ignore, spacing=asked.spacing)
     if asked.scheduler is not None and comparison.pyramid is None:
-        _say("these images are not stored in chunks (.zarr), so they were compared here and not on the cluster")
+        _warn("these images are not stored in chunks (.zarr), so they were compared here and not on the cluster")
     if comparison.resolved["pixels_not_valid"] == comparison.difference.size:
         raise ValueError("nothing can be compared: no pixel, or too few round any, is a number in both images")
     limits = _limits_of(asked)
@@ -226,11 +228,11 @@ def _check_folder(folder: str, images: Mapping[str, str], force: bool) -> None:
 
 
 def _fail(message: str) -> int:
-    _say(f"error: {' '.join(message.split())}")
+    _warn(f"error: {' '.join(message.split())}")
     return ERROR
 
 
-def _say(message: str) -> None:
+def _warn(message: str) -> None:
     print(f"{PROGRAM}: {message}", file=sys.stderr)
 
 
@@ -358,11 +360,28 @@ def _describe(comparison: Comparison) -> str:
         f"verdict: {comparison.verdict}",
         f"score: {_list(comparison.score)}",
         f"threshold: {_list(comparison.threshold)} ({rule})",
-        f"regions: {len(comparison.regions)}",
+        f"regions: {count_rows(comparison.region_columns)}",
     ]
-    if len(comparison.regions):
-        lines.append(comparison.regions.to_string(index=False, float_format="{:.6g}".format))
+    if comparison.changed:
+        lines += _lay_out(comparison.region_columns)
     return "\n".join(lines)
+
+
+def _lay_out(table: Columns) -> list[str]:
+    """Return a table as lines of text, a heading first."""
+    columns = [[name, *map(_write_cell, column.tolist())] for name, column in table.items()]
+    widths = [max(map(len, column)) for column in columns]
+    return [
+        " ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def _write_cell(value: Any) -> str:
+    """Return a cell of the table as text; where there is no number, nothing."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return str(value)
 
 
 def _list(values: Any) -> str:

@@ -17,6 +17,7 @@ from .measured import Cut, Cuts, Measured
 from .noise import Limits
 from .settings import Settings
 from .sources import is_lazy
+from .tables import Columns, count_rows, make_frame
 from .tiles import Step
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Comparison:
         the kind is that of the plane which has most of the region.
     forgiven : DataFrame
         The boxes ``min_row, min_col, max_row, max_col`` of what a displacement by some pixels explains: no regions.
+    region_columns, forgiven_columns : dict of arrays
+        Both tables, an array for each name: what the DataFrames are made of when they are first asked for.
     settings : Settings
         What was asked.
     resolved : dict
@@ -99,8 +102,8 @@ class Comparison:
     measured: NDArray[np.float32] | None
     threshold: Any
     labels: NDArray[np.int32]
-    regions: pd.DataFrame
-    forgiven: pd.DataFrame
+    region_columns: Columns
+    forgiven_columns: Columns
     settings: Settings
     resolved: dict[str, Any]
     pair: Any
@@ -118,23 +121,33 @@ class Comparison:
         """
         return self.measured if self.resolved["threshold_rule"] == "auto" else None
 
+    @functools.cached_property
+    def regions(self) -> pd.DataFrame:
+        """The table of regions, a row for each."""
+        return make_frame(self.region_columns)
+
+    @functools.cached_property
+    def forgiven(self) -> pd.DataFrame:
+        """The table of what a small displacement explains."""
+        return make_frame(self.forgiven_columns)
+
     @property
     def changed(self) -> bool:
         """Whether there is any region."""
-        return len(self.regions) > 0
+        return count_rows(self.region_columns) > 0
 
     @property
     def changed_fraction(self) -> float:
         """Share of the pixels compared, or in one image only, that lie in regions, 0 to 1."""
         pixels = self.difference.size - self.resolved["pixels_not_valid"]
-        if len(self.regions) and self.settings.size == "pad":
+        if self.changed and self.settings.size == "pad":
             pixels += self.resolved["pixels_not_shared"]
-        return min(1.0, int(self.regions["area"].sum()) / pixels) if pixels else 0.0
+        return min(1.0, int(self.region_columns["area"].sum()) / pixels) if pixels else 0.0
 
     @property
     def worst_frame(self) -> tuple[int, ...]:
         """The index of the frame of which most changed, or if none did has the lowest score; a number for each axis."""
-        changed = [int(frame.regions["area"].sum()) for frame in self.frames]
+        changed = [int(frame.region_columns["area"].sum()) for frame in self.frames]
         scores = np.where(np.isnan(self.score), np.inf, self.score)
         worst = np.argmax(changed) if any(changed) else np.argmin(scores)
         return tuple(int(index) for index in np.unravel_index(worst, np.shape(scores)))
@@ -176,7 +189,7 @@ class Comparison:
         count = len(self.frames)
         parts = [f"{count:,} frame{'s' * (count != 1)}, {f'{different:,} different' if different else self.verdict}"]
         if different:
-            count = len(self.regions)
+            count = count_rows(self.region_columns)
             worst = self.worst_frame if len(self.worst_frame) > 1 else self.worst_frame[0]
             parts.append(f"{count:,} region{'s' * (count != 1)}, {self._say_share()} changed, most in frame {worst}")
         if np.isfinite(self.score).any():
@@ -194,7 +207,7 @@ class Comparison:
     def _say_left_out(self) -> list[str]:
         """Return how much is forgiven and how much does not count."""
         counts = {
-            "explained by a local shift": len(self.forgiven),
+            "explained by a local shift": count_rows(self.forgiven_columns),
             "pixels in one image only": self.resolved["pixels_not_shared"],
             "frames in one image only": self.resolved.get("frames_not_shared", 0),
             "pixels not valid": self.resolved["pixels_not_valid"],
@@ -204,21 +217,21 @@ class Comparison:
 
     def _say_found(self) -> str:
         """Return how many regions there are and how much they cover, or which kind of nothing there is."""
-        count = len(self.regions)
+        count = count_rows(self.region_columns)
         if not count:
             if not self.resolved["identical"] and self.resolved["same_luma"] and self.evidence is None:
                 return "no difference in luma (colour and alpha are not compared)"
             return "no region" if self.verdict == "no difference beyond the threshold" else self.verdict
         found = f"{count:,} region{'s' if count != 1 else ''}"
-        if self.evidence is not None and not (self.regions["difference_max"] > INVISIBLE).any():
-            kinds = ", ".join(dict.fromkeys(self.regions["kind"]))
+        if self.evidence is not None and not (self.region_columns["difference_max"] > INVISIBLE).any():
+            kinds = ", ".join(dict.fromkeys(self.region_columns["kind"]))
             return f"yet {found}: {kinds}, {self._say_share()} changed"
         return f"{found}, {self._say_share()} changed"
 
     def _say_share(self) -> str:
         """Return how much lies in regions: of large images, of which it is next to nothing, the number of pixels."""
         share = self.changed_fraction
-        return f"{share:.2%}" if share >= LEAST_SHARE else f"{int(self.regions['area'].sum()):,} pixels"
+        return f"{share:.2%}" if share >= LEAST_SHARE else f"{int(self.region_columns['area'].sum()):,} pixels"
 
     def __repr__(self) -> str:
         """Return the summary: arrays are too long for a line."""
@@ -381,8 +394,8 @@ def _cut(way: Any, measured: list[Measured], settings: Settings, axes: dict[str,
         measured=cuts.evidence,
         threshold=np.array([each.threshold for each in every]).reshape(leading),
         labels=cuts.labels,
-        regions=frames.join_tables([each.regions for each in every], leading, tuple(axes)),
-        forgiven=frames.join_tables([each.forgiven for each in every], leading, tuple(axes)),
+        region_columns=frames.join_tables([each.region_columns for each in every], leading, tuple(axes)),
+        forgiven_columns=frames.join_tables([each.forgiven_columns for each in every], leading, tuple(axes)),
         settings=settings,
         resolved=frames.join_notes([each.resolved for each in every]) | {"frames": axes},
         pair=None,
@@ -402,8 +415,8 @@ def _compose(cut: Cut, settings: Settings) -> Comparison:
         measured=found.evidence,
         threshold=cut.threshold,
         labels=cut.labels,
-        regions=cut.regions,
-        forgiven=cut.forgiven,
+        region_columns=cut.regions,
+        forgiven_columns=cut.forgiven,
         settings=settings,
         resolved={**found.resolved, **cut.notes, "versions": dict(_versions())},
         pair=found.pair,

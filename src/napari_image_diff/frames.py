@@ -9,17 +9,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import tables
 from .planes import axes_of, sides_of
 from .preparation import Pair, Plane
 from .settings import Settings
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .tables import Columns
 
 __all__ = [
     "NOTHING_LEFT",
@@ -263,12 +262,12 @@ class Shelf:
         return None if whole is None else whole.reshape(*self._leading, *whole.shape[1:])
 
 
-def count_on(regions: pd.DataFrame, first: int) -> pd.DataFrame:
+def count_on(regions: Columns, first: int) -> Columns:
     """Return a table of regions whose labels begin after `first`."""
-    changes = {"label": regions["label"] + first}
+    changes = {"label": regions["label"] + np.int32(first)}
     if "partner" in regions:
-        changes["partner"] = regions["partner"].where(regions["partner"] == 0, regions["partner"] + first)
-    return regions.assign(**changes)
+        changes["partner"] = np.where(regions["partner"] == 0, 0, regions["partner"] + first)
+    return regions | changes
 
 
 def name_axes(leading: tuple[int, ...], axes: Sequence[str]) -> tuple[str, ...]:
@@ -283,17 +282,13 @@ def name_axes(leading: tuple[int, ...], axes: Sequence[str]) -> tuple[str, ...]:
     return tuple(axes)
 
 
-def join_tables(tables: Sequence[pd.DataFrame], leading: tuple[int, ...], axes: tuple[str, ...]) -> pd.DataFrame:
+def join_tables(every: Sequence[Columns], leading: tuple[int, ...], axes: tuple[str, ...]) -> Columns:
     """Return the tables of all frames as one, with a column for each leading axis: the frame's index."""
-    import pandas as pd
-
-    # Tables without rows would decide the types of the columns
-    whole = pd.concat([table for table in tables if len(table)] or list(tables[:1]), ignore_index=True)
-    places = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
-    first = 1 if "label" in whole else 0
-    for axis, name in enumerate(axes):
-        whole.insert(first + axis, name, np.unravel_index(places, leading)[axis].astype(np.int64))
-    return whole
+    places = np.repeat(np.arange(len(every)), [tables.count_rows(table) for table in every])
+    indices = (index.astype(np.int64) for index in np.unravel_index(places, leading))
+    whole = tables.join(every)
+    label = {"label": whole.pop("label")} if "label" in whole else {}
+    return label | dict(zip(axes, indices, strict=True)) | whole
 
 
 def join_notes(notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

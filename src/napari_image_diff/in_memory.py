@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,10 +13,8 @@ from .measured import Cut, Cuts, Measured, Shared, add_kinds, find_cut, find_sha
 from .noise import Limits
 from .preparation import Pair, Plane, fold, unfold
 from .settings import Settings
+from .tables import Columns, count_rows, join
 from .tiles import Progress, Step
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["count_cut_steps", "cut", "measure"]
 
@@ -140,7 +138,7 @@ def cut(measured: list[Measured], settings: Settings, leading: tuple[int, ...], 
         of_it = frame.measured._replace(**places)
         labels = shelf.put("labels", len(every), frame.labels)
         every.append(frame._replace(measured=of_it, labels=labels, regions=frames.count_on(frame.regions, first)))
-        first += len(frame.regions)
+        first += count_rows(frame.regions)
     return Cuts(every, *(shelf.take(name) for name in ("difference", "evidence", "labels", "histogram")))
 
 
@@ -166,7 +164,7 @@ def _cut(measured: Measured, settings: Settings, shared: Shared, step: Step) -> 
         forgiven = np.empty((0, 4 if pair.volume is None else 6), np.int64)
         labels, table = sweeps.label_regions(difference, cut, settings.min_area, pair, step)
     if settings.size == "pad":
-        table = _add_alone(labels, table, pairing.find_alone(measured.resolved["sizes"]))
+        table = _add_alone(labels, table, pairing.find_alone(measured.resolved["sizes"]), step)
     return Cut(measured, cut, labels, table, make_boxes(forgiven), notes)
 
 
@@ -192,27 +190,29 @@ def _find_difference(measured: Measured, settings: Settings, step: Step) -> NDAr
 
 
 def _add_alone(
-    labels: NDArray[np.int32], table: pd.DataFrame, alone: Mapping[str, list[tuple[slice, slice]]]
-) -> pd.DataFrame:
+    labels: NDArray[np.int32], table: Columns, alone: Mapping[str, list[tuple[slice, slice]]], step: Step
+) -> Columns:
     """Add what only one image has to labels and table, as regions after the others."""
-    import pandas as pd
-
     for name, parts in alone.items():
         mask = np.zeros(labels.shape, np.float32)
         for part in parts:
             mask[part] = 1
-            labels[part] = len(table) + 1
-        found = sweeps.find_regions(mask, 0.5, min_area=-1)[1].drop(columns=["difference_mean", "difference_max"])
+            labels[part] = count_rows(table) + 1
+        found = sweeps.label_regions(mask, 0.5, -1, None, tiles.uncounted(step))[1]
+        # That of the mask
+        del found["difference_mean"], found["difference_max"]
         other = "after" if name == "before" else "before"
-        found = found.assign(label=len(table) + 1, kind=f"only in {name}", reason=f"{other} does not reach as far")
+        found["label"] = np.array([count_rows(table) + 1], np.int32)
+        found["kind"] = np.array([f"only in {name}"], object)
+        found["reason"] = np.array([f"{other} does not reach as far"], object)
         if "partner" in table:
-            found["partner"] = 0
-        table = pd.concat([table, found], ignore_index=True)
+            found["partner"] = np.array([0])
+        table = join([table, found])
     return table
 
 
 def _tell_kinds(
-    table: pd.DataFrame,
+    table: Columns,
     changes: regions.Regions,
     labels: NDArray[np.int32],
     pair: Pair,

@@ -28,6 +28,7 @@ from .measured import Cut, Cuts, Measured, Shared, add_kinds, find_cut, find_sha
 from .noise import Limits
 from .settings import Settings
 from .streaming import Ask, Seen
+from .tables import count_rows
 from .tiles import Progress, Step, Tiling
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def cut(measured: list[Measured], settings: Settings, leading: tuple[int, ...], 
         frame, of_frame = _cut(measured.pop(0), settings, shared, step)
         every.append(frame._replace(regions=frames.count_on(frame.regions, first)))
         found.append((of_frame, first))
-        first += len(frame.regions)
+        first += count_rows(frame.regions)
     every, pyramid = _make_arrays(every, found, leading)
     whole = every[0].measured
     histogram = _stack([each.measured.histogram for each in every], leading)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .comparison import Comparison
+from .tables import count_rows
 
 __all__ = ["NO_REGION", "Limits", "judge"]
 
@@ -31,7 +32,7 @@ def judge(comparison: Comparison, limits: Limits = NO_REGION) -> list[str]:
     A small change hardly moves the mean of a large image: so the worst region is held against the score that is asked
     for, and of a stack the worst frame against each limit.
     """
-    count = len(comparison.regions)
+    count = count_rows(comparison.region_columns)
     if limits == NO_REGION:
         return [f"{count:,} region{'s' * (count != 1)}"] if count else []
     reasons = []
@@ -45,7 +46,7 @@ def judge(comparison: Comparison, limits: Limits = NO_REGION) -> list[str]:
         score = float(np.min(comparison.score))
         if not score >= limits.min_score:
             reasons.append(f"score {score:.4f}, less than {limits.min_score}")
-        worst = 1 - float(comparison.regions["difference_mean"].to_numpy().max(initial=0))
+        worst = 1 - float(comparison.region_columns["difference_mean"].max(initial=0))
         if not worst >= limits.min_score:
             reasons.append(f"SSIM of {worst:.4f} in a region, less than {limits.min_score}")
     return reasons

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,8 @@ from .noise import Limits
 from .preparation import Pair
 from .regions import name_box
 from .settings import Settings
+from .tables import Columns
 from .threshold import otsu_level, threshold_of_level
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["Cut", "Cuts", "Measured", "Shared", "add_kinds", "find_cut", "find_shared", "make_boxes"]
 
@@ -47,8 +45,8 @@ class Cut(NamedTuple):
     """With what else was measured on the way."""
     threshold: float
     labels: Any
-    regions: pd.DataFrame
-    forgiven: pd.DataFrame
+    regions: Columns
+    forgiven: Columns
     notes: dict[str, Any]
     """``noise``, ``edge_tolerance``, ``threshold_rule`` and ``otsu_level``, as in ``Comparison.resolved``."""
 
@@ -100,15 +98,13 @@ def find_shared(
     return measure_limits(noisy)
 
 
-def make_boxes(boxes: NDArray[np.int64]) -> pd.DataFrame:
+def make_boxes(boxes: NDArray[np.int64]) -> Columns:
     """Return boxes (N, 4), or of volumes (N, 6), as a table."""
-    import pandas as pd
-
-    return pd.DataFrame(boxes, columns=name_box(boxes.shape[1] // 2))
+    return dict(zip(name_box(boxes.shape[1] // 2), boxes.T, strict=True))
 
 
-def add_kinds(regions: pd.DataFrame, found: Any) -> None:
+def add_kinds(regions: Columns, found: Any) -> None:
     """Add to a table what kind of change each region is (`kinds.Kinds`)."""
-    regions["kind"], regions["reason"] = list(found.kind), list(found.reason)
+    regions["kind"], regions["reason"] = np.array(found.kind, object), np.array(found.reason, object)
     regions["moved_rows"], regions["moved_cols"] = found.shift.T
     regions["partner"] = found.partner

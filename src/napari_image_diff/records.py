@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .comparison import Comparison
 
 __all__ = ["list_rows", "make_record", "to_csv"]
@@ -30,19 +32,20 @@ def make_record(comparison: Comparison) -> dict[str, Any]:
     return simple
 
 
-def list_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+def list_rows(table: Mapping[str, NDArray[Any]]) -> list[dict[str, Any]]:
     """Return the rows of a table in the types of JSON, each with the names of its columns."""
-    columns = {str(name): table[name].tolist() for name in table}
-    return [
-        {name: _simplify(value) for name, value in zip(columns, row, strict=True)}
-        for row in zip(*columns.values(), strict=True)
-    ]
+    columns = [_simplify(column) for column in table.values()]
+    return [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def to_csv(table: pd.DataFrame) -> bytes:
+def to_csv(table: Mapping[str, NDArray[Any]]) -> bytes:
     """Return a table as RFC 4180 has it, in UTF-8; text that a spreadsheet would work out begins with an apostrophe."""
-    safe = table.map(_defuse).rename(columns=_defuse)
-    return safe.to_csv(index=False, lineterminator="\r\n").encode()
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(_defuse(name) for name in table)
+    columns = [_simplify(column) for column in table.values()]
+    writer.writerows([_defuse(cell) for cell in row] for row in zip(*columns, strict=True))
+    return text.getvalue().encode()
 
 
 def _defuse(cell: Any) -> Any:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import pandas as pd
+from .tables import Columns
 
 __all__ = [
     "MEAN_UNIT",
@@ -350,7 +349,7 @@ def measure_tile(found: Regions, top: int, bottom: int, quantity: Quantity) -> N
     )
 
 
-def make_table(found: Regions, quantities: Mapping[str, Quantity]) -> pd.DataFrame:
+def make_table(found: Regions, quantities: Mapping[str, Quantity]) -> Columns:
     """Return the regions as a table, a row for each, in the order of their labels.
 
     Each quantity has its mean over the region as a column; difference and evidence have their greatest value too.
@@ -360,12 +359,10 @@ def make_table(found: Regions, quantities: Mapping[str, Quantity]) -> pd.DataFra
     return make_table_of(found, sums, {name: (each.zero, each.unit) for name, each in quantities.items()})
 
 
-def make_table_of(found: Regions, sums: Mapping[str, Sums], units: Mapping[str, tuple[float, float]]) -> pd.DataFrame:
+def make_table_of(found: Regions, sums: Mapping[str, Sums], units: Mapping[str, tuple[float, float]]) -> Columns:
     """Return the same from the sums over each region; `units` are zero and unit of each quantity."""
-    import pandas as pd
-
     count = len(found.area)
-    columns: dict[str, NDArray[Any]] = {"label": np.arange(1, count + 1, dtype=np.int32)}
+    columns: Columns = {"label": np.arange(1, count + 1, dtype=np.int32)}
     box = name_box(found.boxes.shape[1] // 2)
     columns |= dict(zip(box, found.boxes.T, strict=True))
     columns["area"] = found.area
@@ -377,7 +374,7 @@ def make_table_of(found: Regions, sums: Mapping[str, Sums], units: Mapping[str, 
         columns[f"{name}_mean"] = total / np.maximum(found.area, 1) * unit + zero
         if name in ("difference", "evidence"):
             columns[f"{name}_max"] = np.where(largest > -np.inf, largest, np.nan)
-    return pd.DataFrame(columns)
+    return columns
 
 
 @_compile

@@ -19,6 +19,7 @@ from .comparison import Comparison
 from .folders import make_folder
 from .judging import NO_REGION, Limits, judge
 from .records import list_rows, make_record, to_csv
+from .regions import name_box
 
 __all__ = ["check_place", "draw_pictures", "make_report", "write_report"]
 
@@ -104,8 +105,8 @@ def make_report(
         "limits": limits._asdict(),
         **make_record(comparison),
         "changed_fraction": comparison.changed_fraction,
-        "regions": list_rows(comparison.regions),
-        "forgiven": list_rows(comparison.forgiven),
+        "regions": list_rows(comparison.region_columns),
+        "forgiven": list_rows(comparison.forgiven_columns),
         "images": {name: _describe_file(Path(path)) for name, path in images.items()},
     }
 
@@ -156,7 +157,7 @@ def write_report(comparison: Comparison, place: str | os.PathLike[str], report: 
     place = Path(place).resolve()
     contents = {f"{name}.png": _png_of(picture) for name, picture in draw_pictures(comparison).items()}
     contents |= {f"{name}.tif": _tiff_of(getattr(comparison, name)) for name in ("difference", "labels")}
-    contents["regions.csv"] = to_csv(comparison.regions)
+    contents["regions.csv"] = to_csv(comparison.region_columns)
     contents["report.json"] = json.dumps(report, indent=1, allow_nan=False).encode()
     try:
         with make_folder(place, replace=True) as folder:
@@ -204,8 +205,8 @@ def _as_rgb(image: npt.NDArray[Any], black: float, white: float) -> Picture:
 
 
 def _with_boxes(picture: Picture, comparison: Comparison) -> Picture:
-    boxes = comparison.regions[["min_row", "min_col", "max_row", "max_col"]]
-    for top, left, bottom, right in boxes.itertuples(index=False):
+    boxes = (comparison.region_columns[name].tolist() for name in name_box())
+    for top, left, bottom, right in zip(*boxes, strict=True):
         cv2.rectangle(picture, (left, top), (right, bottom), BOX_COLOR, BOX_WIDTH)
     return picture
 

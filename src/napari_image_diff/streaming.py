@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 from . import detection, displacement, evidence, noise, pyramids, regions, ssim, threshold, tiles
 from .blocks import Facts, Reader, cut_out, make_block, pick_plane
 from .preparation import Grid, Pair, grid_steps, pick_grid, put_grid
+from .tables import Columns
 from .tiles import Box, Slab, Tiling
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "Ask",
@@ -403,7 +401,7 @@ def _is_displaced(arrays: list[NDArray[Any]], facts: Facts, box: Box, region: li
 
 def measure_table(
     found: regions.Regions, reader: Reader, tiling: Tiling, ask: Ask, with_evidence: bool, step: tiles.Step
-) -> pd.DataFrame:
+) -> Columns:
     """Return the table of the regions of a frame; of tiles only what regions span is read."""
     facts, rim = reader.facts, rim_of(ask)
     names = ["difference", *(["evidence"] if with_evidence else []), "before", "after"]

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import planes, preparation, regions, ssim, threshold, tiles
 from .settings import Settings
+from .tables import Columns, make_frame
 from .tiles import Progress
 
 if TYPE_CHECKING:
@@ -189,7 +190,8 @@ def find_regions(
     with np.errstate(over="ignore"):  # what is too large for float32 is infinite
         array = np.ascontiguousarray(plane, np.float32)
     step = tiles.stepper(progress, count_fast_steps(array.shape))
-    return label_regions(array, threshold, min_area, None, step)
+    labels, table = label_regions(array, threshold, min_area, None, step)
+    return labels, make_frame(table)
 
 
 def label_regions(
@@ -198,7 +200,7 @@ def label_regions(
     min_area: float,
     pair: preparation.Pair | None,
     step: tiles.Step,
-) -> tuple[NDArray[np.int32], pd.DataFrame]:
+) -> tuple[NDArray[np.int32], Columns]:
     """Return labels and table of the regions (sweep 2), with the means of both images where `pair` is given.
 
     A `difference` (planes, H, W) is one of volumes.
@@ -220,7 +222,7 @@ def paint_regions(
     evidence: NDArray[np.float32] | None,
     pair: preparation.Pair | None,
     step: tiles.Step,
-) -> tuple[NDArray[np.int32], pd.DataFrame]:
+) -> tuple[NDArray[np.int32], Columns]:
     """Return labels and table of regions that were found."""
     labels = np.empty(difference.shape, np.int32)
     tall, count = preparation.unfold(labels), found.labels.size

@@ -132,8 +132,8 @@ def write_zarr(
     with make_folder(place, replace=overwrite) as folder:
         for source in sources:
             _write_levels(folder / PLACES[source.name], source, levels, [axis.name for axis in made], step)
-        for name in ("regions", "forgiven"):
-            (folder / f"{name}.csv").write_bytes(records.to_csv(getattr(comparison, name)))
+        for name, table in (("regions", comparison.region_columns), ("forgiven", comparison.forgiven_columns)):
+            (folder / f"{name}.csv").write_bytes(records.to_csv(table))
         _write_attributes(folder, comparison, [source.name for source in sources], made, len(levels))
     return place
 
