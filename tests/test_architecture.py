@@ -16,7 +16,7 @@ ARCHITECTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
 
 # A room imports rooms of the floors below its own, never one beside it.
 FLOORS = [
-    {"settings", "tables"},
+    {"settings", "tables", "versions"},
     {
         "ssim",
         "threshold",

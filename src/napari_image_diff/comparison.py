@@ -5,23 +5,24 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import frames, in_memory, in_parts, tiles
-from .in_parts import Pyramid
+from . import frames, in_memory, tiles
 from .measured import Cut, Cuts, Measured
 from .noise import Limits
 from .settings import Settings
 from .sources import is_lazy
 from .tables import Columns, count_rows, make_frame
 from .tiles import Step
+from .versions import find_versions
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .in_parts import Pyramid
 
 __all__ = ["Comparison", "compare"]
 
@@ -378,7 +379,12 @@ def compare(
 
 def _find_way(lazy: bool) -> Any:
     """Return the room that has both halves of a comparison for images in memory, or for such that are read in parts."""
-    return in_parts if lazy else in_memory
+    if not lazy:
+        return in_memory
+    # Here, so that who has small images need not wait for it
+    from . import in_parts
+
+    return in_parts
 
 
 def _cut(way: Any, measured: list[Measured], settings: Settings, axes: dict[str, int], step: Step) -> Comparison:
@@ -418,15 +424,9 @@ def _compose(cut: Cut, settings: Settings) -> Comparison:
         region_columns=cut.regions,
         forgiven_columns=cut.forgiven,
         settings=settings,
-        resolved={**found.resolved, **cut.notes, "versions": dict(_versions())},
+        resolved={**found.resolved, **cut.notes, "versions": find_versions()},
         pair=found.pair,
         histogram=found.histogram,
         limits=found.limits,
         parts=found.parts,
     )
-
-
-@functools.cache
-def _versions() -> Mapping[str, str]:
-    """Return the versions that a result depends on; looking them up takes milliseconds."""
-    return {name: version(name) for name in ("napari-image-diff", "numpy", "numba", "opencv-python-headless")}

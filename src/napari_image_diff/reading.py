@@ -6,6 +6,7 @@ What a header tells of the size is asked before anything is decoded, so that a s
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MOST_PIXELS", "read_image"]
+__all__ = ["MOST_PIXELS", "SUFFIXES", "count_pixels", "read_image"]
 
 # What an image may have unless more is asked for; a comparison of so many in memory takes some 10 GB.
 MOST_PIXELS = 500_000_000
+
+# How a PNG begins, with the length and the name of its first chunk (PNG specification, 5.2 and 11.2.1)
+PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
 # OpenCV's level of that name
 SILENT = 0
@@ -45,7 +49,7 @@ def read_image(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
         raise OSError(f"{path} is empty; give an image file")
     suffix = path.suffix.lower()
     try:
-        pixels = math.prod(SIZES[suffix](path)) if suffix in SIZES else 0
+        pixels = count_pixels(path)
         if pixels <= most_pixels:
             return READERS.get(suffix, _read_by_plugins)(path)
     except Exception as error:  # a reader of others may raise anything
@@ -56,11 +60,27 @@ def read_image(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
     )
 
 
+def count_pixels(path: Path) -> int:
+    """Return how many pixels an image has by its header, frames and planes counted; 0 where the header is not read."""
+    suffix = path.suffix.lower()
+    return math.prod(SIZES[suffix](path)) if suffix in SIZES else 0
+
+
 # --- sizes by the header ---
 
 
-def _size_of_picture(path: Path) -> tuple[int, ...]:
-    """Return rows and columns of a PNG or JPEG."""
+def _size_of_png(path: Path) -> tuple[int, ...]:
+    """Return rows and columns of a PNG, which are in its first chunk."""
+    with path.open("rb") as file:
+        start = file.read(24)
+    if not start.startswith(PNG_START) or len(start) < 24:
+        raise ValueError("it is damaged, or not a PNG file")
+    columns, rows = struct.unpack(">II", start[16:])
+    return rows, columns
+
+
+def _size_of_jpeg(path: Path) -> tuple[int, ...]:
+    """Return rows and columns of a JPEG."""
     from PIL import Image, UnidentifiedImageError
 
     # Pillow has a limit of its own, of the whole process, that only warns
@@ -170,9 +190,9 @@ def _full_layer(data: Any, attributes: Mapping[str, Any] | None = None, kind: st
 
 
 SIZES = {
-    ".png": _size_of_picture,
-    ".jpg": _size_of_picture,
-    ".jpeg": _size_of_picture,
+    ".png": _size_of_png,
+    ".jpg": _size_of_jpeg,
+    ".jpeg": _size_of_jpeg,
     ".tif": _size_of_tiff,
     ".tiff": _size_of_tiff,
     ".npy": _size_of_array,
@@ -185,3 +205,6 @@ READERS = {
     ".tiff": _read_tiff,
     ".npy": _read_array,
 }
+
+# What is read directly, and so is an image for sure
+SUFFIXES = frozenset(READERS)

@@ -37,6 +37,7 @@ __all__ = [
     "cut_slabs",
     "map_parts",
     "map_tiles",
+    "on_one_thread",
     "split_rows",
     "stepper",
     "uncounted",
@@ -166,8 +167,24 @@ def split_rows(rows: Rows, height: int) -> list[tuple[int, int, int]]:
     ]
 
 
+_limit = local()
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Let what is begun on this thread meanwhile use no other: for callers who work on several things at once."""
+    before = getattr(_limit, "alone", False)
+    _limit.alone = True
+    try:
+        yield
+    finally:
+        _limit.alone = before
+
+
 def count_threads() -> int:
-    """Return the number of processors that this process may use."""
+    """Return the number of processors that this process may use, as far as this thread may start others."""
+    if getattr(_limit, "alone", False):
+        return 1
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
