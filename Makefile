@@ -19,7 +19,7 @@ run:
 	$(BIN)/python tools/run_demo.py
 
 test:
-	tools/bootstrap.sh --headless
+	tools/bootstrap.sh --headless --browser
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -33,7 +33,7 @@ fuzz:
 	$(BIN)/python tests/fuzz.py --cases $(CASES) --large $(ARGS)
 
 lowest:
-	tools/bootstrap.sh --headless
+	tools/bootstrap.sh --headless --browser
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv venv --quiet --clear --seed --python $(BIN)/python .venv-lowest
 	$(BIN)/uv pip install --quiet --python .venv-lowest --resolution lowest-direct \

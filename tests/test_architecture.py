@@ -40,7 +40,7 @@ FLOORS = [
     {"surveying", "lazy_maps"},
     {"in_memory", "in_parts"},
     {"comparison"},
-    {"boxes", "geometry", "samples", "records", "judging"},
+    {"boxes", "geometry", "samples", "records", "judging", "page"},
     {"placing", "report", "zarr_files"},
     {"layers"},
     {"cli", "widget"},
@@ -48,7 +48,7 @@ FLOORS = [
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 SCREEN = {"qtpy", "superqt", "magicgui", "napari", *QT}
-HEAVY = {*SCREEN, "vispy", "cv2", "numba", "pandas", "dask", "zarr", "skimage", "scipy"}
+HEAVY = {*SCREEN, "vispy", "cv2", "numba", "pandas", "dask", "zarr", "skimage", "scipy", "jinja2"}
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

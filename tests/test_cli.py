@@ -39,6 +39,7 @@ FILES_OUT = [
     "labels.tif",
     "mask.png",
     "regions.csv",
+    "report.html",
     "report.json",
 ]
 

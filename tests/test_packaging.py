@@ -113,7 +113,7 @@ def test_the_wheel_is_complete(distributions: Path) -> None:
     wanted = {
         path.relative_to(package.parent).as_posix()
         for path in package.rglob("*")
-        if path.suffix in (".py", ".pyi", ".yaml", ".typed")
+        if path.suffix in (".py", ".pyi", ".yaml", ".typed", ".html", ".css", ".js")
     }
     assert {name for name in inside.namelist() if ".dist-info/" not in name} == wanted
     assert any(name.endswith("licenses/LICENSE") for name in inside.namelist())

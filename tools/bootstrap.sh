@@ -3,6 +3,7 @@
 #
 #   tools/bootstrap.sh              for a machine with a display; without one the same as:
 #   tools/bootstrap.sh --headless   also wants Xvfb, a screen in memory
+#   tools/bootstrap.sh --browser    on Debian also wants Chromium and its driver, for the tests that open reports
 #
 # Missing system libraries come by apt on Debian and Ubuntu, as root or by sudo; elsewhere they are named.
 set -euo pipefail
@@ -58,6 +59,11 @@ missing() {
         has_command xvfb-run || echo "xvfb-run xvfb"
         has_command xauth || echo "xauth xauth"
     fi
+    # elsewhere it has other names or is a snap, and without it these tests are skipped
+    if [ "$browser" = yes ] && grep -qx 'ID=debian' /etc/os-release 2>/dev/null; then
+        has_command chromium || echo "chromium chromium"
+        has_command chromedriver || echo "chromedriver chromium-driver"
+    fi
     if [ ! -e .venv/bin/python ] && ! "$python" -c 'import ensurepip' 2>/dev/null; then
         "$python" -c 'import sys; print("ensurepip", "python{}.{}-venv".format(*sys.version_info))'
     fi
@@ -75,8 +81,16 @@ apt_install() {
 }
 
 headless=no
+browser=no
 if [ "$(uname -s)" = Linux ]; then
-    if [ "${1:-}" = --headless ] || [ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then headless=yes; fi
+    [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] || headless=yes
+    for flag; do
+        case $flag in
+            --headless) headless=yes ;;
+            --browser) browser=yes ;;
+            *) stop "There is no $flag; give --headless or --browser, or nothing" ;;
+        esac
+    done
 fi
 if [ -e .venv/bin/python ]; then python=.venv/bin/python; else python=$(find_python); fi
 

@@ -306,7 +306,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     output = parser.add_argument_group("output")
     output.add_argument(
-        "--out", metavar="DIR", help="write pictures, maps (TIFF), table (CSV) and record (JSON) into this folder"
+        "--out",
+        metavar="DIR",
+        help="write a page (HTML), pictures, maps (TIFF), table (CSV) and record (JSON) into this folder",
     )
     output.add_argument("--json", action="store_true", help="print the record as JSON")
     output.add_argument("--open", action="store_true", help="show the result in napari")

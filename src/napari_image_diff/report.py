@@ -1,4 +1,4 @@
-"""What a comparison leaves on disk: the pictures that the two classic recipes draw, maps, table and record."""
+"""What a comparison leaves on disk: a page, the pictures that the two classic recipes draw, maps, table and record."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import tifffile
 from .comparison import Comparison
 from .folders import make_folder
 from .judging import NO_REGION, Limits, judge
+from .page import make_page
 from .records import list_rows, make_record, to_csv
 from .regions import name_box
 
@@ -35,6 +36,7 @@ FILES = (
     "difference.tif",
     "labels.tif",
     "regions.csv",
+    "report.html",
     "report.json",
 )
 
@@ -61,20 +63,7 @@ def draw_pictures(comparison: Comparison) -> dict[str, Picture]:
         (gray, 255 where 1 - SSIM is 1 or more, so bright where the recipe's is dark; black where it is not valid),
         ``mask`` (the filled regions in green on black) and ``filled_after`` (the same on the after image).
     """
-    black, white = _levels(comparison)
-    images = comparison.pair.colours or (comparison.pair.before, comparison.pair.after)
-    shown_before, shown_after = (_as_rgb(image, black, white) for image in images)
-    changed = comparison.labels > 0
-    mask = np.zeros_like(shown_after)
-    filled_after = shown_after.copy()
-    mask[changed] = filled_after[changed] = FILL_COLOR
-    return {
-        "before": _with_boxes(shown_before, comparison),
-        "after": _with_boxes(shown_after, comparison),
-        "difference": _as_rgb(comparison.difference, 0.0, 1.0),
-        "mask": mask,
-        "filled_after": filled_after,
-    }
+    return _mark(_plain_pictures(comparison), comparison)
 
 
 def make_report(
@@ -132,7 +121,7 @@ def check_place(place: Path, images: Sequence[str | os.PathLike[str]], replace: 
 
 
 def write_report(comparison: Comparison, place: str | os.PathLike[str], report: Mapping[str, Any]) -> Path:
-    """Write pictures, maps, table and record of a comparison into a folder: all of them or none.
+    """Write page, pictures, maps, table and record of a comparison into a folder: all of them or none.
 
     Parameters
     ----------
@@ -146,8 +135,8 @@ def write_report(comparison: Comparison, place: str | os.PathLike[str], report: 
     Returns
     -------
     Path
-        The folder, with the five pictures, ``difference.tif`` (float32), ``labels.tif`` (int32), ``regions.csv``, and
-        ``report.json``.
+        The folder, with the five pictures, ``difference.tif`` (float32), ``labels.tif`` (int32), ``regions.csv``,
+        ``report.html``, which shows them all, and ``report.json``.
 
     Raises
     ------
@@ -155,9 +144,13 @@ def write_report(comparison: Comparison, place: str | os.PathLike[str], report: 
         If the folder cannot be written.
     """
     place = Path(place).resolve()
-    contents = {f"{name}.png": _png_of(picture) for name, picture in draw_pictures(comparison).items()}
+    pictures = _plain_pictures(comparison)
+    # First of all, since boxes are drawn into the pictures
+    page = make_page(report, pictures)
+    contents = {f"{name}.png": _png_of(picture) for name, picture in _mark(pictures, comparison).items()}
     contents |= {f"{name}.tif": _tiff_of(getattr(comparison, name)) for name in ("difference", "labels")}
     contents["regions.csv"] = to_csv(comparison.region_columns)
+    contents["report.html"] = page.encode()
     contents["report.json"] = json.dumps(report, indent=1, allow_nan=False).encode()
     try:
         with make_folder(place, replace=True) as folder:
@@ -167,6 +160,17 @@ def write_report(comparison: Comparison, place: str | os.PathLike[str], report: 
         reason = error.strerror or str(error)
         raise OSError(f"{place} cannot be written: {reason}; give another folder, or make room") from error
     return place
+
+
+def _plain_pictures(comparison: Comparison) -> dict[str, Picture]:
+    """Return the images as they were compared and their difference, with nothing drawn on them."""
+    black, white = _levels(comparison)
+    before, after = comparison.pair.colours or (comparison.pair.before, comparison.pair.after)
+    return {
+        "before": _as_rgb(before, black, white),
+        "after": _as_rgb(after, black, white),
+        "difference": _as_rgb(comparison.difference, 0.0, 1.0),
+    }
 
 
 def _describe_file(path: Path) -> dict[str, Any]:
@@ -204,11 +208,17 @@ def _as_rgb(image: npt.NDArray[Any], black: float, white: float) -> Picture:
     return np.array(np.broadcast_to(shown, (*image.shape[:2], 3)), order="C")
 
 
-def _with_boxes(picture: Picture, comparison: Comparison) -> Picture:
+def _mark(pictures: dict[str, Picture], comparison: Comparison) -> dict[str, Picture]:
+    """Draw boxes into the two images, and return them with the pictures of the mask."""
+    changed = comparison.labels > 0
+    filled_after = pictures["after"].copy()
+    mask = np.zeros_like(filled_after)
+    mask[changed] = filled_after[changed] = FILL_COLOR
     boxes = (comparison.region_columns[name].tolist() for name in name_box())
     for top, left, bottom, right in zip(*boxes, strict=True):
-        cv2.rectangle(picture, (left, top), (right, bottom), BOX_COLOR, BOX_WIDTH)
-    return picture
+        for name in ("before", "after"):
+            cv2.rectangle(pictures[name], (left, top), (right, bottom), BOX_COLOR, BOX_WIDTH)
+    return {**pictures, "mask": mask, "filled_after": filled_after}
 
 
 def _png_of(picture: Picture) -> bytes:

@@ -1,0 +1,323 @@
+"""A comparison as one page to look at: numbers, the two images on a stage, and every region in close-up."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+from itertools import islice
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["make_page"]
+
+Picture = npt.NDArray[np.uint8]
+Row = Mapping[str, Any]
+
+# Pixels: more than a screen shows, and few enough that the page can be sent by mail
+LONGEST_SIDE = 2000
+LONGEST_SIDE_OF_A_CLOSE_UP = 160
+
+# Rows of a table and boxes in a picture beyond which a browser is slow and nobody looks
+MOST_REGIONS = 200
+MOST_BOXES = 10_000
+
+# What is round a region in its close-up: half its longer side, and at least so many pixels
+LEAST_SURROUND = 8
+
+# Columns of regions.csv that are shown, by their headings
+COLUMNS = {
+    "area": "Area",
+    "difference_mean": "Difference, mean",
+    "difference_max": "Difference, max",
+    "evidence_max": "Evidence, max",
+    "before_mean": "Mean before",
+    "after_mean": "Mean after",
+}
+
+
+class _Rectangle(NamedTuple):
+    """As SVG has it."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class _View(NamedTuple):
+    """A picture of the stage."""
+
+    name: str
+    title: str
+    alt: str
+    address: str
+
+
+class _CloseUp(NamedTuple):
+    """A region, cut out of both images with some surround."""
+
+    label: int
+    kind: str
+    reason: str
+    box: _Rectangle
+    cut: _Rectangle
+    before: str
+    after: str
+    small: bool
+    numbers: list[tuple[str, str]]
+
+
+def make_page(report: Mapping[str, Any], pictures: Mapping[str, Picture]) -> str:
+    r"""Return a comparison as HTML that needs no other file.
+
+    Parameters
+    ----------
+    report : mapping
+        What `make_report` returns, of a pair of planes.
+    pictures : mapping
+        ``before``, ``after`` and ``difference`` (gray), without boxes: RGB, uint8, (H, W, 3), in the pixels that the
+        regions are in.
+
+    Returns
+    -------
+    str
+        The page. The same report and pictures give the same page.
+
+    Notes
+    -----
+    Every text of the report is escaped, and characters that cannot be seen are written as ``\u202e``. The page may not
+    load anything or run any script but its own, which its content security policy names by hash.
+    """
+    # Here and not above: the command line without --out does not need it
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    height, width = pictures["before"].shape[:2]
+    regions = sorted(report["regions"], key=lambda row: (-row["area"], row["label"]))
+    style, script = (Markup(_read(name)) for name in ("report.css", "report.js"))
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_printable, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = _number
+    return environment.from_string(_read("report.html")).render(
+        report=report,
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        headline=_headline(report),
+        facts=list(_facts(report)),
+        width=width,
+        height=height,
+        shrunk=_shrunk_size((height, width), LONGEST_SIDE),
+        views=_views(pictures),
+        colors=_colors(),
+        boxes=_outline(islice(regions, MOST_BOXES)),
+        forgiven=_outline(islice(report["forgiven"], MOST_BOXES)),
+        most_boxes=MOST_BOXES,
+        regions=[_close_up(row, pictures) for row in regions[:MOST_REGIONS]],
+        found=list(_flatten(report["resolved"])),
+    )
+
+
+def _read(name: str) -> str:
+    return (resources.files(__package__) / "web" / name).read_text(encoding="utf-8")
+
+
+def _hash(block: str) -> str:
+    """Return how a content security policy names a script or a style."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(block.encode()).digest()).decode()}"
+
+
+# --- words and numbers ---
+
+
+def _headline(report: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the verdict, and what there is to say about it."""
+    count = len(report["regions"])
+    if report["different"]:
+        return "Different", "; ".join(report["reasons"])
+    if count:
+        return "Same", f"{count:,} region{'s' * (count != 1)}, within the limits"
+    return str(report["verdict"]).capitalize(), ""
+
+
+def _facts(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Give the numbers on top: name, value, and a word about it."""
+    resolved = report["resolved"]
+    rule = resolved["threshold_rule"]
+    yield "Score", _number(report["score"], 6), "mean SSIM, 1 = same"
+    yield "Regions", _number(len(report["regions"])), ""
+    yield "Changed", _share(report["changed_fraction"]), "of the pixels"
+    cut = "of the evidence" if rule == "auto" else "of 1 − SSIM"
+    yield "Threshold", _number(report["threshold"]), f"{rule}, {cut}"
+    if resolved.get("noise") is not None:
+        yield "Noise", _number(resolved["noise"]), "standard deviation"
+    if resolved["alignment"]["outcome"] in ("aligned", "could not align"):
+        yield "Alignment", resolved["alignment"]["outcome"], resolved["alignment"]["reason"]
+    if resolved.get("intensity") is not None:
+        gain, offset = (_number(resolved["intensity"][name]) for name in ("gain", "offset"))
+        yield "Intensity", "matched", f"gain {gain}, offset {offset}"
+    counts = {
+        "Forgiven": (len(report["forgiven"]), "explained by a local shift"),
+        "In one image only": (resolved["pixels_not_shared"], "pixels"),
+        "Not valid": (resolved["pixels_not_valid"], "pixels"),
+    }
+    yield from ((name, _number(count), note) for name, (count, note) in counts.items() if count)
+
+
+def _share(share: float) -> str:
+    return f"{_number(100 * share, 3)} %"
+
+
+def _number(value: Any, digits: int = 4) -> str:
+    """Return a number for people: as many digits as say something, no exponent where it is not needed."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    size = math.floor(math.log10(abs(value)))
+    if size < -4 or size > 11:
+        return f"{value:.{digits - 1}e}"
+    text = f"{value:,.{max(0, digits - 1 - size)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Give what is in nested mappings as one list of names and values."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{above}{name}: ")
+        else:
+            yield f"{above}{name}", _words(value)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return f"({', '.join(map(_words, value))})"
+    return "none" if value is None else _number(value)
+
+
+def _printable(value: Any) -> Any:
+    """Return text with what cannot be seen or turns others round written out: line breaks, marks of direction."""
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+        return value
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in value
+    )
+
+
+# --- pictures ---
+
+
+def _views(pictures: Mapping[str, Picture]) -> list[_View]:
+    difference = _shrink_by_greatest(pictures["difference"][:, :, 0])
+    shown = {
+        "before": ("Before", "The image before", _shrink(pictures["before"], LONGEST_SIDE)),
+        "after": ("After", "The image after", _shrink(pictures["after"], LONGEST_SIDE)),
+        "difference": ("Difference", "Map of the difference", _in_color(difference)),
+    }
+    return [_View(name, title, alt, _address(picture)) for name, (title, alt, picture) in shown.items()]
+
+
+def _shrunk_size(size: tuple[int, ...], longest: int) -> tuple[int, int]:
+    """Return height and width of a picture of which no side is longer than `longest`."""
+    height, width = size[:2]
+    scale = min(1.0, longest / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _shrink(picture: Picture, longest: int) -> Picture:
+    height, width = _shrunk_size(picture.shape, longest)
+    if (height, width) == picture.shape[:2]:
+        return picture
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _shrink_by_greatest(gray: Picture) -> Picture:
+    """Return a smaller map with the greatest value of each cell: a changed pixel is not to vanish in a mean."""
+    for axis, length in enumerate(_shrunk_size(gray.shape, LONGEST_SIDE)):
+        if length < gray.shape[axis]:
+            starts = np.arange(length) * gray.shape[axis] // length
+            gray = np.maximum.reduceat(gray, starts, axis=axis)
+    return gray
+
+
+def _in_color(gray: Picture) -> Picture:
+    """Return a map in the colours that it has in napari, as RGB."""
+    return np.asarray(cv2.applyColorMap(gray, cv2.COLORMAP_INFERNO)[:, :, ::-1], np.uint8)
+
+
+def _colors() -> list[tuple[str, str]]:
+    """Return places from 0 to 1 on the scale of the difference, and their colours."""
+    levels = np.linspace(0, 255, 9).astype(np.uint8)
+    colors = _in_color(levels[:, np.newaxis])[:, 0]
+    return [
+        (f"{level / 255:.3f}", f"#{red:02x}{green:02x}{blue:02x}")
+        for level, (red, green, blue) in zip(levels, colors, strict=True)
+    ]
+
+
+def _address(picture: Picture) -> str:
+    """Return a picture as a data URI of a PNG, of one channel if it is gray."""
+    gray = bool((picture == picture[:, :, :1]).all())
+    content = cv2.imencode(".png", picture[:, :, 0] if gray else picture[:, :, ::-1])[1]
+    return f"data:image/png;base64,{base64.b64encode(content.tobytes()).decode()}"
+
+
+def _box(row: Row) -> _Rectangle:
+    top, left, bottom, right = (int(row[name]) for name in ("min_row", "min_col", "max_row", "max_col"))
+    return _Rectangle(left, top, right - left, bottom - top)
+
+
+def _outline(rows: Iterable[Row]) -> str:
+    """Return boxes as one path of SVG."""
+    return "".join(f"M{x} {y}h{width}v{height}h{-width}z" for x, y, width, height in map(_box, rows))
+
+
+def _close_up(row: Row, pictures: Mapping[str, Picture]) -> _CloseUp:
+    """Cut a region out of the images as they are, in a square as far as they reach."""
+    box = _box(row)
+    side = max(box.width, box.height)
+    side += 2 * max(LEAST_SURROUND, side // 2)
+    height, width = pictures["before"].shape[:2]
+    left, right = _span(box.x, box.width, side, width)
+    top, bottom = _span(box.y, box.height, side, height)
+    before, after = (
+        _address(_shrink(pictures[name][top:bottom, left:right], LONGEST_SIDE_OF_A_CLOSE_UP))
+        for name in ("before", "after")
+    )
+    return _CloseUp(
+        label=row["label"],
+        kind=row.get("kind") or "",
+        reason=row.get("reason") or "",
+        box=box,
+        cut=_Rectangle(left, top, right - left, bottom - top),
+        before=before,
+        after=after,
+        small=side <= LONGEST_SIDE_OF_A_CLOSE_UP // 2,
+        numbers=list(_numbers(row)),
+    )
+
+
+def _span(start: int, length: int, wanted: int, limit: int) -> tuple[int, int]:
+    """Return the span of a wanted length that has another in its middle, as far as it is between 0 and a limit."""
+    first = start - (wanted - length) // 2
+    return max(0, first), min(limit, first + wanted)
+
+
+def _numbers(row: Row) -> Iterator[tuple[str, str]]:
+    box = _box(row)
+    yield "Rows", f"{box.y:,}–{box.y + box.height - 1:,}"
+    yield "Columns", f"{box.x:,}–{box.x + box.width - 1:,}"
+    yield from ((heading, _number(row[name])) for name, heading in COLUMNS.items() if name in row)
