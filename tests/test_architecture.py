@@ -40,9 +40,9 @@ FLOORS = [
     {"surveying", "lazy_maps"},
     {"in_memory", "in_parts"},
     {"comparison"},
-    {"boxes", "geometry", "samples", "records", "judging", "page"},
-    {"placing", "report", "zarr_files"},
-    {"layers"},
+    {"boxes", "geometry", "samples", "records", "judging", "page", "files", "options"},
+    {"placing", "report", "zarr_files", "batches", "summaries"},
+    {"layers", "runs"},
     {"cli", "widget"},
     {"__main__"},
 ]

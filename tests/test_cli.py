@@ -41,6 +41,7 @@ FILES_OUT = [
     "regions.csv",
     "report.html",
     "report.json",
+    "thumbnail.jpg",
 ]
 
 CLASSIC = ("--threshold", "otsu", "--min-area", "40", "--align", "none", "--alpha", "drop")
@@ -543,7 +544,7 @@ def test_ended_from_outside(
     def end(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("napari_image_diff.comparison.compare", end)
+    monkeypatch.setattr("napari_image_diff.files.compare", end)
     assert_one_error(run(*pair), word)
 
 

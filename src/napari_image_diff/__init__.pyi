@@ -1,3 +1,4 @@
+from .batches import compare_folders as compare_folders
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare
 from .layers import add_comparison as add_comparison

@@ -12,23 +12,26 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .reading import MOST_PIXELS, read_image
-from .settings import Settings, describe_fields
+from .folders import write_file
+from .options import PROGRAM, parse
+from .reading import explain
+from .settings import Settings
 from .tables import Columns, count_rows
-from .versions import VERSION
 
 if TYPE_CHECKING:
     from .comparison import Comparison
+    from .files import Files
     from .judging import Limits
 
 __all__ = ["main"]
 
-PROGRAM = "napari-image-diff"
 SAME, DIFFERENT, ERROR = 0, 1, 2
+
+T = TypeVar("T")
 
 # Seconds
 CONNECT_TIMEOUT = 10
@@ -60,37 +63,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ERROR
     except KeyboardInterrupt:
         return _fail("stopped")
-    except MemoryError:
-        return _fail("there is not enough memory for images of this size")
-    except OSError as error:
-        # What the system says has the file beside it
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except (TypeError, ValueError) as error:
-        return _fail(str(error))
+    except (MemoryError, OSError, TypeError, ValueError) as error:
+        return _fail(explain(error))
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    asked, changes = _parse(argv)
-    images = {"before": asked.before, "after": asked.after, **({"ignore": asked.ignore} if asked.ignore else {})}
-    if asked.out is not None:
-        _check_folder(asked.out, images, asked.force)
+    asked, changes = parse(argv)
+    images = {name: Path(file) for name in ("before", "after", "ignore") if (file := getattr(asked, name))}
     if asked.save_settings is not None and Path(asked.save_settings).exists() and not asked.force:
         raise ValueError(f"{asked.save_settings} is there already; give another name, or --force to replace it")
     settings = Settings.resolve(_read_settings(asked.settings), **changes)
-    before, after = (read_image(Path(images[name]), asked.max_pixels) for name in ("before", "after"))
-    ignore = _read_ignored(Path(asked.ignore), before, settings, asked.max_pixels) if asked.ignore else None
+    folders = [images[name].is_dir() and images[name].suffix.lower() != ".zarr" for name in ("before", "after")]
+    if all(folders):
+        return _run_folders(asked, images, settings)
+    if any(folders):
+        one, other = (images[name] for name in (("before", "after") if folders[0] else ("after", "before")))
+        raise ValueError(f"{one} is a folder, and {other} is not; give two files or two folders")
+    return _run_pair(asked, images, settings)
+
+
+def _run_pair(asked: argparse.Namespace, images: Mapping[str, Path], settings: Settings) -> int:
+    """Compare two files."""
+    for name in ("junit", "pattern", "resume", "reports"):
+        if getattr(asked, name):
+            raise ValueError(f"--{name} is for two folders, and {images['before']} is a file; leave it out")
+    if asked.out is not None:
+        _check_folder(asked.out, images, asked.force)
     _load_numba()
     # Here and not above, so that --help and a mistyped option do not wait for numba
-    from .comparison import compare
+    from .files import compare_files
     from .judging import judge
 
     with _cluster(asked.scheduler):
-        comparison = compare(before, after, settings, ignore=ignore, spacing=asked.spacing)
+        files = compare_files(images, settings, spacing=asked.spacing, max_pixels=asked.max_pixels)
+    comparison, limits = files.comparison, _limits_of(asked)
     if asked.scheduler is not None and comparison.pyramid is None:
         _warn("these images are not stored in chunks (.zarr), so they were compared here and not on the cluster")
-    if comparison.resolved["pixels_not_valid"] == comparison.difference.size:
-        raise ValueError("nothing can be compared: no pixel, or too few round any, is a number in both images")
-    limits = _limits_of(asked)
     if asked.out is not None:
         _check_single(comparison)
     if asked.save_settings is not None:
@@ -109,8 +117,65 @@ def _run(argv: Sequence[str] | None) -> int:
     if any(limit is not None for limit in limits) and not asked.json:
         print(f"different: {'; '.join(reasons)}" if reasons else "same, within the limits", flush=True)
     if asked.open:
-        _show(comparison, before, after, images)
+        _show(files, images)
     return DIFFERENT if reasons else SAME
+
+
+def _run_folders(asked: argparse.Namespace, folders: Mapping[str, Path], settings: Settings) -> int:
+    """Compare the files of two folders."""
+    for name in ("open", "scheduler"):
+        if getattr(asked, name):
+            raise ValueError(f"--{name} is for two files, and {folders['before']} is a folder; leave it out")
+    if asked.out is None and (asked.resume or asked.reports):
+        raise ValueError(f"--{'resume' if asked.resume else 'reports'} needs --out, the folder of the summary")
+    out = Path(asked.out) if asked.out is not None else None
+    _load_numba()
+    from . import batches, runs, summaries
+
+    if out is not None:
+        runs.check_place(out, [folders["before"], folders["after"]], replace=asked.force or asked.resume)
+    pairs = batches.find_pairs(folders["before"], folders["after"], asked.pattern or "**/*")
+    if asked.save_settings is not None:
+        _save_settings(settings, Path(asked.save_settings))
+    limits = _limits_of(asked)
+    task = runs.Task(
+        settings, limits, asked.spacing, asked.max_pixels, folders.get("ignore"), out, asked.reports or "different"
+    )
+    rows: list[dict[str, Any]] = []
+    stopped = False
+    try:
+        with closing(runs.run(pairs, task, resume=asked.resume)) as under_way:
+            rows.extend(_with_bar(under_way, len(pairs)))
+    except KeyboardInterrupt:
+        stopped = True
+    told = {"settings": dataclasses.asdict(settings), "limits": limits._asdict(), "spacing": asked.spacing}
+    summary = summaries.make_summary(rows, told, complete=not stopped)
+    if out is not None:
+        summaries.write_summary(out, summary)
+    if asked.junit is not None:
+        write_file(Path(asked.junit), summaries.to_junit(summary))
+    print(json.dumps(summary, indent=1, allow_nan=False) if asked.json else _describe_all(summary), flush=True)
+    if stopped:
+        way = "go on with the same command and --resume" if out is not None else "with --out they could go on"
+        return _fail(f"stopped after {len(rows):,} of {len(pairs):,} pairs; {way}")
+    return ERROR if summary["counts"]["error"] else DIFFERENT if summary["different"] else SAME
+
+
+def _with_bar(rows: Iterator[T], count: int) -> Iterator[T]:
+    """Yield what is given, with a bar on stderr where that is a screen."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    return iter(tqdm(rows, total=count, unit=" pairs", file=sys.stderr, disable=None, leave=False))
+
+
+def _describe_all(summary: Mapping[str, Any]) -> str:
+    """Return what is printed of two folders: each pair that is not the same, the worst first, and how many are what."""
+    told = [row for row in summary["pairs"] if row["status"] != "same"]
+    cells = [[row["status"], row["name"], row["error"] or "; ".join(row["reasons"])] for row in told]
+    widths = [max((len(row[column]) for row in cells), default=0) for column in range(2)]
+    lines = [f"{status:{widths[0]}}  {name:{widths[1]}}  {text}" for status, name, text in cells]
+    counts = ", ".join(f"{count:,} {status}" for status, count in reversed(summary["counts"].items()) if count)
+    return "\n".join([*lines, f"{len(summary['pairs']):,} pairs: {counts}"])
 
 
 def _load_numba() -> None:
@@ -157,41 +222,7 @@ def _read_settings(file: str | None) -> dict[str, Any]:
 
 
 def _save_settings(settings: Settings, file: Path) -> None:
-    """Write settings as JSON, whole or not at all."""
-    beside = file.with_name(f"{file.name}.incomplete")
-    try:
-        beside.write_text(json.dumps(dataclasses.asdict(settings), indent=1), encoding="utf-8")
-        beside.replace(file)
-    except OSError as error:
-        raise OSError(f"{file} cannot be written: {error.strerror}; give another name") from error
-    finally:
-        with suppress(OSError):
-            beside.unlink()
-
-
-def _read_ignored(path: Path, before: Any, settings: Settings, most_pixels: int) -> Any:
-    """Return which pixels of `before` do not count: those not 0 in a mask, or those in the boxes of a table."""
-    import numpy as np
-
-    if path.suffix.lower() != ".csv":
-        mask = read_image(path, most_pixels)
-        # Of a picture in colour; that it is opaque says nothing
-        return mask[..., :3].any(axis=-1) if mask.ndim == 3 and mask.shape[-1] in (3, 4) else mask != 0
-    import pandas as pd
-
-    from .preparation import find_channels
-
-    names = ["min_row", "min_col", "max_row", "max_col"]
-    try:
-        boxes = pd.read_csv(path)[names].to_numpy(np.int64)
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{path} has no boxes; give a CSV with the columns {', '.join(names)}") from error
-    shape = before.shape[:-1] if before.ndim > settings.spatial_ndim and before.shape[-1] == 1 else before.shape
-    channels = find_channels(shape, "before", settings.channels, stacks=True, axes=settings.spatial_ndim)
-    mask = np.zeros(shape[-2:] if channels == "gray" else shape[-3:-1], np.bool_)
-    for top, left, bottom, right in np.maximum(boxes, 0):
-        mask[top:bottom, left:right] = True
-    return mask
+    write_file(file, json.dumps(dataclasses.asdict(settings), indent=1).encode())
 
 
 def _limits_of(asked: argparse.Namespace) -> Limits:
@@ -200,7 +231,7 @@ def _limits_of(asked: argparse.Namespace) -> Limits:
     return Limits(asked.max_regions, asked.max_changed, asked.min_score)
 
 
-def _show(comparison: Comparison, before: Any, after: Any, images: Mapping[str, str]) -> None:
+def _show(files: Files, images: Mapping[str, Path]) -> None:
     """Show the images and the result in napari, until it is closed."""
     import napari
 
@@ -209,10 +240,10 @@ def _show(comparison: Comparison, before: Any, after: Any, images: Mapping[str, 
 
     viewer = napari.Viewer()
     one, other = (
-        viewer.add_image(image, name=Path(images[name]).name, rgb=comparison.resolved["channels"][name] != "gray")
-        for name, image in (("before", before), ("after", after))
+        viewer.add_image(image, name=images[name].name, rgb=files.comparison.resolved["channels"][name] != "gray")
+        for name, image in (("before", files.before), ("after", files.after))
     )
-    place(viewer, comparison, one, other, layers_of(comparison, one, other, more=True))
+    place(viewer, files.comparison, one, other, layers_of(files.comparison, one, other, more=True))
     napari.run()
 
 
@@ -236,7 +267,7 @@ def _cluster(address: str | None) -> Iterator[None]:
         yield
 
 
-def _check_folder(folder: str, images: Mapping[str, str], force: bool) -> None:
+def _check_folder(folder: str, images: Mapping[str, Path], force: bool) -> None:
     """Raise where a report cannot be written to a folder, before anything is read."""
     if not folder:
         raise ValueError("--out is empty; give the name of a folder")
@@ -246,130 +277,12 @@ def _check_folder(folder: str, images: Mapping[str, str], force: bool) -> None:
 
 
 def _fail(message: str) -> int:
-    _warn(f"error: {' '.join(message.split())}")
+    _warn(f"error: {message}")
     return ERROR
 
 
 def _warn(message: str) -> None:
     print(f"{PROGRAM}: {message}", file=sys.stderr)
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message} (see {PROGRAM} --help)")
-
-
-def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, Any]]:
-    """Return what is asked for, and the settings that are given."""
-    asked = _parser().parse_args(argv)
-    named = [asked.first, asked.second]
-    paths = [path for path in (asked.before, asked.after, *named) if path is not None]
-    if len(paths) != 2 or (None in named and any(named)):
-        raise ValueError(f"give two images: {PROGRAM} BEFORE AFTER (see {PROGRAM} --help)")
-    asked.before, asked.after = paths
-    return asked, {name: getattr(asked, name) for name in describe_fields() if hasattr(asked, name)}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog=PROGRAM,
-        usage=f"{PROGRAM} [options] BEFORE AFTER",
-        description="Compare two images: print verdict, score (mean SSIM), threshold and the changed regions.",
-        epilog="The exit code is 0 if the images count as the same, 1 if as different, 2 after an error.",
-        allow_abbrev=False,
-    )
-    images = parser.add_argument_group("images")
-    images.add_argument("before", nargs="?", metavar="BEFORE", help="image file, or a .zarr")
-    images.add_argument("after", nargs="?", metavar="AFTER", help="image file, or a .zarr")
-    images.add_argument("-f", "--first", metavar="BEFORE", help="the same as BEFORE")
-    images.add_argument("-s", "--second", metavar="AFTER", help="the same as AFTER")
-    images.add_argument(
-        "--ignore", metavar="FILE", help="pixels that do not count: not 0 in this image, or in the boxes of this CSV"
-    )
-    images.add_argument(
-        "--spacing", nargs=3, type=float, metavar=("Z", "Y", "X"), help="size of a voxel of volumes, in one unit"
-    )
-    images.add_argument(
-        "--max-pixels",
-        type=_count,
-        default=MOST_PIXELS,
-        metavar="N",
-        help="refuse a file whose header tells of more pixels (default: %(default)s)",
-    )
-    verdict = parser.add_argument_group("verdict", "Without any of these, any region is a difference.")
-    verdict.add_argument("--max-regions", type=_count, metavar="N", help="so many regions may be there")
-    verdict.add_argument(
-        "--max-changed", type=_share, metavar="SHARE", help="such a share of the pixels may change, as 0.1%% or 0.001"
-    )
-    verdict.add_argument(
-        "--min-score", type=_score, metavar="SCORE", help="the score, and SSIM within each region, are at least this"
-    )
-    output = parser.add_argument_group("output")
-    output.add_argument(
-        "--out",
-        metavar="DIR",
-        help="write a page (HTML), pictures, maps (TIFF), table (CSV) and record (JSON) into this folder",
-    )
-    output.add_argument("--json", action="store_true", help="print the record as JSON")
-    output.add_argument("--open", action="store_true", help="show the result in napari")
-    output.add_argument("--force", action="store_true", help="replace what an earlier run wrote")
-    output.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
-    running = parser.add_argument_group("running")
-    running.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="compare images stored in chunks (.zarr) on this dask.distributed cluster",
-    )
-    group = parser.add_argument_group("settings")
-    group.add_argument("--settings", metavar="FILE", help="take the settings from this JSON; options go first")
-    group.add_argument("--save-settings", metavar="FILE", help="write the settings as JSON")
-    for name, (kind, metadata) in describe_fields().items():
-        _add_setting(group, name, kind, metadata)
-    return parser
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
-    return int(text)
-
-
-def _share(text: str) -> float:
-    """Return a share that is given as such, or in percent."""
-    with suppress(ValueError):
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        if 0 <= share <= 1:
-            return share
-    raise argparse.ArgumentTypeError(f"{text!r} is no share; give a number from 0 to 1, or one from 0% to 100%")
-
-
-def _score(text: str) -> float:
-    with suppress(ValueError):
-        if -1 <= float(text) <= 1:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no score; give a number from -1 to 1")
-
-
-def _add_setting(group: argparse._ArgumentGroup, name: str, kind: Any, metadata: dict[str, Any]) -> None:
-    """Make one option from a field of `Settings`; an option that is not given leaves no trace in the result."""
-    default = getattr(Settings(), name)
-    text = f"{metadata['help']} Default: {default}.".replace("%", "%%")
-    option = f"--{name.replace('_', '-')}"
-    if kind is bool:
-        group.add_argument(option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
-    elif get_origin(kind) is Literal:
-        group.add_argument(option, choices=get_args(kind), default=argparse.SUPPRESS, help=text)
-    elif kind in (int, float):
-        group.add_argument(option, type=kind, metavar="NUMBER", default=argparse.SUPPRESS, help=text)
-    else:
-        group.add_argument(option, type=_number_or_word, metavar="NUMBER|WORD", default=argparse.SUPPRESS, help=text)
-
-
-def _number_or_word(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def _describe(comparison: Comparison) -> str:

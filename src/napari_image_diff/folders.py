@@ -1,4 +1,4 @@
-"""A folder that is there whole or not at all."""
+"""Folders and files that are there whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["make_folder"]
+__all__ = ["make_folder", "write_file"]
 
 
 @contextlib.contextmanager
@@ -45,3 +45,18 @@ def make_folder(place: Path, *, replace: bool) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(earlier, ignore_errors=True)
+
+
+def write_file(place: Path, content: bytes) -> None:
+    """Write a file, or replace it, whole or not at all; raise OSError where that cannot be."""
+    beside = place.with_name(f"{place.name}.{uuid.uuid4().hex[:8]}.incomplete")
+    try:
+        beside.write_bytes(content)
+        beside.replace(place)
+    except OSError as error:
+        raise OSError(
+            f"{place} cannot be written: {error.strerror or error}; give another name, or make room"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["make_page"]
+__all__ = ["draw_thumbnail", "make_index", "make_page"]
 
 Picture = npt.NDArray[np.uint8]
 Row = Mapping[str, Any]
@@ -22,6 +22,13 @@ Row = Mapping[str, Any]
 # Pixels: more than a screen shows, and few enough that the page can be sent by mail
 LONGEST_SIDE = 2000
 LONGEST_SIDE_OF_A_CLOSE_UP = 160
+LONGEST_SIDE_OF_A_THUMBNAIL = 160
+
+# Between the pictures of a thumbnail
+GAP = 4
+
+# Its name in the folder of a report
+THUMBNAIL = "thumbnail.jpg"
 
 # Rows of a table and boxes in a picture beyond which a browser is slow and nobody looks
 MOST_REGIONS = 200
@@ -94,23 +101,13 @@ def make_page(report: Mapping[str, Any], pictures: Mapping[str, Picture]) -> str
     Every text of the report is escaped, and characters that cannot be seen are written as ``\u202e``. The page may not
     load anything or run any script but its own, which its content security policy names by hash.
     """
-    # Here and not above: the command line without --out does not need it
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
     height, width = pictures["before"].shape[:2]
     regions = sorted(report["regions"], key=lambda row: (-row["area"], row["label"]))
-    style, script = (Markup(_read(name)) for name in ("report.css", "report.js"))
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=_printable, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = _number
-    return environment.from_string(_read("report.html")).render(
+    return _render(
+        "report.html",
+        style=_read("report.css"),
+        script=_read("report.js"),
         report=report,
-        style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
         headline=_headline(report),
         facts=list(_facts(report)),
         width=width,
@@ -124,6 +121,48 @@ def make_page(report: Mapping[str, Any], pictures: Mapping[str, Picture]) -> str
         regions=[_close_up(row, pictures) for row in regions[:MOST_REGIONS]],
         found=list(_flatten(report["resolved"])),
     )
+
+
+def make_index(summary: Mapping[str, Any]) -> str:
+    """Return the summary of many comparisons as HTML; pictures and reports it links to lie in folders beside it.
+
+    Parameters
+    ----------
+    summary : mapping
+        What `summaries.make_summary` returns.
+    """
+    pairs = [(row, f"{row['report']}/{THUMBNAIL}" if row["report"] else "") for row in summary["pairs"]]
+    return _render(
+        "index.html",
+        style=_read("report.css") + _read("index.css"),
+        script=_read("index.js"),
+        summary=summary,
+        worst=[pair for pair in pairs if pair[0]["status"] != "same"],
+        same=[pair for pair in pairs if pair[0]["status"] == "same"],
+    )
+
+
+def draw_thumbnail(pictures: Mapping[str, Picture]) -> Picture:
+    """Return before, after and difference side by side, small."""
+    difference = _in_color(_shrink_by_greatest(pictures["difference"][:, :, 0], LONGEST_SIDE_OF_A_THUMBNAIL))
+    before, after = (_shrink(pictures[name], LONGEST_SIDE_OF_A_THUMBNAIL) for name in ("before", "after"))
+    gap = np.full((len(before), GAP, 3), 255, np.uint8)
+    return np.hstack([before, gap, after, gap, difference])
+
+
+def _render(template: str, *, style: str, script: str, **given: Any) -> str:
+    # Here and not above: the command line without --out does not need it
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_printable, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = _number
+    environment.filters["share"] = _share
+    blocks = {"style": Markup(style), "script": Markup(script)}
+    hashes = {f"{name}_hash": _hash(block) for name, block in blocks.items()}
+    return environment.from_string(_read(template)).render(**blocks, **hashes, **given)
 
 
 def _read(name: str) -> str:
@@ -221,7 +260,7 @@ def _printable(value: Any) -> Any:
 
 
 def _views(pictures: Mapping[str, Picture]) -> list[_View]:
-    difference = _shrink_by_greatest(pictures["difference"][:, :, 0])
+    difference = _shrink_by_greatest(pictures["difference"][:, :, 0], LONGEST_SIDE)
     shown = {
         "before": ("Before", "The image before", _shrink(pictures["before"], LONGEST_SIDE)),
         "after": ("After", "The image after", _shrink(pictures["after"], LONGEST_SIDE)),
@@ -244,9 +283,9 @@ def _shrink(picture: Picture, longest: int) -> Picture:
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _shrink_by_greatest(gray: Picture) -> Picture:
+def _shrink_by_greatest(gray: Picture, longest: int) -> Picture:
     """Return a smaller map with the greatest value of each cell: a changed pixel is not to vanish in a mean."""
-    for axis, length in enumerate(_shrunk_size(gray.shape, LONGEST_SIDE)):
+    for axis, length in enumerate(_shrunk_size(gray.shape, longest)):
         if length < gray.shape[axis]:
             starts = np.arange(length) * gray.shape[axis] // length
             gray = np.maximum.reduceat(gray, starts, axis=axis)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MOST_PIXELS", "SUFFIXES", "count_pixels", "read_image"]
+__all__ = ["MOST_PIXELS", "SUFFIXES", "count_pixels", "explain", "read_image"]
 
 # What an image may have unless more is asked for; a comparison of so many in memory takes some 10 GB.
 MOST_PIXELS = 500_000_000
@@ -64,6 +64,16 @@ def count_pixels(path: Path) -> int:
     """Return how many pixels an image has by its header, frames and planes counted; 0 where the header is not read."""
     suffix = path.suffix.lower()
     return math.prod(SIZES[suffix](path)) if suffix in SIZES else 0
+
+
+def explain(error: BaseException) -> str:
+    """Return in a line why something could not be read or compared."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for images of this size"
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return text if isinstance(error, OSError | TypeError | ValueError) else f"{type(error).__name__}: {text}"
 
 
 # --- sizes by the header ---

@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +38,7 @@ def list_rows(table: Mapping[str, NDArray[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def to_csv(table: Mapping[str, NDArray[Any]]) -> bytes:
+def to_csv(table: Mapping[str, NDArray[Any] | Sequence[Any]]) -> bytes:
     """Return a table as RFC 4180 has it, in UTF-8; text that a spreadsheet would work out begins with an apostrophe."""
     text = io.StringIO()
     writer = csv.writer(text)

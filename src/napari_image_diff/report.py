@@ -18,11 +18,11 @@ import tifffile
 from .comparison import Comparison
 from .folders import make_folder
 from .judging import NO_REGION, Limits, judge
-from .page import make_page
+from .page import THUMBNAIL, draw_thumbnail, make_page
 from .records import list_rows, make_record, to_csv
 from .regions import name_box
 
-__all__ = ["check_place", "draw_pictures", "make_report", "write_report"]
+__all__ = ["check_place", "describe_file", "draw_pictures", "make_report", "write_report"]
 
 # Of the JSON, as in docs/report.schema.json: it changes where something there changes its meaning or goes
 VERSION = 1
@@ -38,6 +38,7 @@ FILES = (
     "regions.csv",
     "report.html",
     "report.json",
+    THUMBNAIL,
 )
 
 Picture = npt.NDArray[np.uint8]
@@ -96,7 +97,7 @@ def make_report(
         "changed_fraction": comparison.changed_fraction,
         "regions": list_rows(comparison.region_columns),
         "forgiven": list_rows(comparison.forgiven_columns),
-        "images": {name: _describe_file(Path(path)) for name, path in images.items()},
+        "images": {name: describe_file(Path(path)) for name, path in images.items()},
     }
 
 
@@ -136,7 +137,7 @@ def write_report(comparison: Comparison, place: str | os.PathLike[str], report: 
     -------
     Path
         The folder, with the five pictures, ``difference.tif`` (float32), ``labels.tif`` (int32), ``regions.csv``,
-        ``report.html``, which shows them all, and ``report.json``.
+        ``report.html``, which shows them all, ``thumbnail.jpg`` and ``report.json``.
 
     Raises
     ------
@@ -147,7 +148,8 @@ def write_report(comparison: Comparison, place: str | os.PathLike[str], report: 
     pictures = _plain_pictures(comparison)
     # First of all, since boxes are drawn into the pictures
     page = make_page(report, pictures)
-    contents = {f"{name}.png": _png_of(picture) for name, picture in _mark(pictures, comparison).items()}
+    contents = {THUMBNAIL: _encode(".jpg", draw_thumbnail(pictures))}
+    contents |= {f"{name}.png": _encode(".png", picture) for name, picture in _mark(pictures, comparison).items()}
     contents |= {f"{name}.tif": _tiff_of(getattr(comparison, name)) for name in ("difference", "labels")}
     contents["regions.csv"] = to_csv(comparison.region_columns)
     contents["report.html"] = page.encode()
@@ -173,7 +175,7 @@ def _plain_pictures(comparison: Comparison) -> dict[str, Picture]:
     }
 
 
-def _describe_file(path: Path) -> dict[str, Any]:
+def describe_file(path: Path) -> dict[str, Any]:
     """Return name, size and hash of a file; a folder has neither of the last two."""
     if not path.is_file():
         return {"name": path.name, "bytes": None, "sha256": None}
@@ -221,8 +223,8 @@ def _mark(pictures: dict[str, Picture], comparison: Comparison) -> dict[str, Pic
     return {**pictures, "mask": mask, "filled_after": filled_after}
 
 
-def _png_of(picture: Picture) -> bytes:
-    return cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes()
+def _encode(suffix: str, picture: Picture) -> bytes:
+    return cv2.imencode(suffix, picture[:, :, ::-1])[1].tobytes()
 
 
 def _tiff_of(array: npt.NDArray[Any]) -> bytes:

@@ -1,0 +1,183 @@
+"""Two folders of images: which files are pairs, and their comparisons, a few at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from threading import Event, Lock
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from .comparison import Comparison, compare
+from .reading import MOST_PIXELS, SUFFIXES, count_pixels, explain, read_image
+from .settings import Settings
+from .tiles import Stopped, count_threads, on_one_thread
+
+__all__ = ["FilePair", "Found", "compare_folders", "find_pairs", "map_pairs", "read_pair"]
+
+T = TypeVar("T")
+
+# A pair of which either image has more pixels is compared by itself, on all processors: of these, memory holds but one.
+LARGE_PIXELS = 2**24
+
+# So many pairs more than there are processors are begun or done, and not taken yet.
+AHEAD = 2
+
+
+class FilePair(NamedTuple):
+    """Two files of one name; `before` or `after` is None where that folder has none."""
+
+    name: str
+    """Path below either folder, with "/" between its parts."""
+    before: Path | None
+    after: Path | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Found(Generic[T]):
+    """What came of a pair."""
+
+    pair: FilePair
+    result: T | None
+    """None where there is no pair, or it could not be compared."""
+    error: str = ""
+    """Why it could not."""
+
+
+def compare_folders(
+    before: str | os.PathLike[str],
+    after: str | os.PathLike[str],
+    settings: Settings | None = None,
+    *,
+    pattern: str = "**/*",
+    max_pixels: int = MOST_PIXELS,
+    **changes: Any,
+) -> Generator[Found[Comparison], None, None]:
+    """Compare the images of two folders that have the same path in both.
+
+    Pairs are read and compared on all processors, each on one of them, and memory holds a few at a time: the next is
+    begun when a result is taken. Large images are compared one by one.
+
+    Parameters
+    ----------
+    before, after : path-like
+        The folders.
+    settings : Settings, optional
+        All parameters; ``Settings()`` by default.
+    pattern : str
+        Which files are compared, as ``Path.glob`` has it, such as ``"**/*.tif"``. Without a suffix, as by default,
+        those of PNG, JPEG, TIFF and NPY.
+    max_pixels : int
+        A file whose header tells of more pixels is an error before it is decoded.
+    **changes
+        Single fields of `Settings`.
+
+    Yields
+    ------
+    Found
+        With the ``pair`` (its ``name``, and both files), the `Comparison` as ``result``, and the ``error`` of files
+        that cannot be read or compared; first those that only one folder has, the others as they come.
+
+    Raises
+    ------
+    OSError
+        If either is no folder, or neither has a file that fits the pattern.
+    TypeError, ValueError
+        If a setting cannot be used.
+
+    Examples
+    --------
+    >>> for found in compare_folders("expected", "build"):  # doctest: +SKIP
+    ...     print(found.pair.name, found.error or found.result.verdict)
+    """
+    asked = Settings.resolve(settings, **changes)
+    pairs = find_pairs(Path(before), Path(after), pattern)
+
+    def compare_pair(pair: FilePair, stop: Callable[[], None]) -> Comparison:
+        before, after = read_pair(pair, max_pixels)
+        return compare(before, after, asked, progress=lambda done, total: stop())
+
+    return map_pairs(compare_pair, pairs)
+
+
+def find_pairs(before: Path, after: Path, pattern: str = "**/*") -> list[FilePair]:
+    """Return what two folders have, in order of the names; raise OSError where that is nothing."""
+    for folder in (before, after):
+        if not folder.is_dir():
+            raise OSError(f"{folder} is no folder" if folder.exists() else f"{folder} does not exist")
+    one, other = (_list_images(folder, pattern) for folder in (before, after))
+    if not one and not other:
+        raise OSError(f"neither {before} nor {after} has an image that fits {pattern!r}; give another --pattern")
+    return [FilePair(name, one.get(name), other.get(name)) for name in sorted(one.keys() | other.keys())]
+
+
+def _list_images(folder: Path, pattern: str) -> dict[str, Path]:
+    """Return the images of a folder by their path in it; what is hidden is none."""
+    try:
+        inner = {path.relative_to(folder): path for path in folder.glob(pattern)}
+    except (NotImplementedError, ValueError) as error:
+        raise OSError(f"{pattern!r} is no pattern of files in a folder ({error}); give one as '**/*.png'") from error
+    # Whatever a pattern asks for by its suffix, its reader may be installed
+    asked = {Path(pattern).suffix.lower()} - {""} or SUFFIXES
+    return {
+        name.as_posix(): path
+        for name, path in inner.items()
+        if (path.suffix.lower() in asked or ".*" in asked)
+        and not any(part.startswith(".") for part in name.parts)
+        and (path.is_file() or path.suffix.lower() == ".zarr")
+    }
+
+
+def read_pair(pair: FilePair, max_pixels: int = MOST_PIXELS) -> list[Any]:
+    """Return the images of a pair; raises as `reading.read_image`."""
+    return [read_image(path, max_pixels) for path in pair[1:] if path is not None]
+
+
+def map_pairs(
+    function: Callable[[FilePair, Callable[[], None]], T], pairs: Sequence[FilePair]
+) -> Generator[Found[T], None, None]:
+    """Yield what ``function(pair, stop)`` returns of each pair, or what it raised; those of one file first.
+
+    The function is called on threads, a few pairs ahead of what is taken. Where the iterator is closed, ``stop()``
+    raises in those under way, and they are waited for: no thread is left behind.
+    """
+    yield from (Found[T](pair, None) for pair in pairs if pair.before is None or pair.after is None)
+    waiting = deque(pair for pair in pairs if pair.before is not None and pair.after is not None)
+    stopped, alone = Event(), Lock()
+
+    def stop() -> None:
+        if stopped.is_set():
+            raise Stopped
+
+    def work(pair: FilePair) -> Found[T]:
+        try:
+            with alone if _is_large(pair) else on_one_thread():
+                stop()
+                return Found(pair, function(pair, stop))
+        except BaseException as error:  # a reader of others may raise anything
+            return Found(pair, None, explain(error))
+
+    workers = count_threads()
+    with ThreadPoolExecutor(workers, thread_name_prefix="image-diff") as pool:
+        under_way: set[Future[Found[T]]] = set()
+        try:
+            while waiting or under_way:
+                while waiting and len(under_way) < workers + AHEAD:
+                    under_way.add(pool.submit(work, waiting.popleft()))
+                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        finally:
+            stopped.set()
+            for future in under_way:
+                future.cancel()
+
+
+def _is_large(pair: FilePair) -> bool:
+    """Return whether the header of either image tells of many pixels; what cannot be read is none of that."""
+    try:
+        return max(count_pixels(path) for path in pair[1:] if path is not None) > LARGE_PIXELS
+    except Exception:  # said when it is read
+        return False

@@ -1,0 +1,152 @@
+"""The options of the command line, and its help."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Literal, NoReturn, get_args, get_origin
+
+from .reading import MOST_PIXELS
+from .settings import Settings, describe_fields
+from .versions import VERSION
+
+__all__ = ["PROGRAM", "parse"]
+
+PROGRAM = "napari-image-diff"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message} (see {PROGRAM} --help)")
+
+
+def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, Any]]:
+    """Return what is asked for, and the settings that are given.
+
+    Raises
+    ------
+    ValueError
+        If the arguments are not such as the help tells of; the message says which.
+    """
+    asked = _parser().parse_args(argv)
+    named = [asked.first, asked.second]
+    paths = [path for path in (asked.before, asked.after, *named) if path is not None]
+    if len(paths) != 2 or (None in named and any(named)):
+        raise ValueError(f"give two images: {PROGRAM} BEFORE AFTER (see {PROGRAM} --help)")
+    asked.before, asked.after = paths
+    return asked, {name: getattr(asked, name) for name in describe_fields() if hasattr(asked, name)}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        usage=f"{PROGRAM} [options] BEFORE AFTER",
+        description="Compare two images: print verdict, score (mean SSIM), threshold and the changed regions.",
+        epilog="The exit code is 0 if the images count as the same, 1 if as different, 2 after an error.",
+        allow_abbrev=False,
+    )
+    images = parser.add_argument_group("images")
+    images.add_argument("before", nargs="?", metavar="BEFORE", help="image file, or a .zarr")
+    images.add_argument("after", nargs="?", metavar="AFTER", help="image file, or a .zarr")
+    images.add_argument("-f", "--first", metavar="BEFORE", help="the same as BEFORE")
+    images.add_argument("-s", "--second", metavar="AFTER", help="the same as AFTER")
+    images.add_argument(
+        "--ignore",
+        metavar="FILE",
+        help="pixels that do not count: not 0 in this image, or in the boxes of this CSV; of folders a folder of such",
+    )
+    images.add_argument(
+        "--spacing", nargs=3, type=float, metavar=("Z", "Y", "X"), help="size of a voxel of volumes, in one unit"
+    )
+    images.add_argument(
+        "--max-pixels",
+        type=_count,
+        default=MOST_PIXELS,
+        metavar="N",
+        help="refuse a file whose header tells of more pixels (default: %(default)s)",
+    )
+    folders = parser.add_argument_group(
+        "folders",
+        "Two folders are compared file by file, by the path below either; --out and --ignore take folders, too.",
+    )
+    folders.add_argument("--pattern", metavar="GLOB", help="which files, such as '**/*.tif' (default: all images)")
+    folders.add_argument(
+        "--reports", choices=("different", "all", "none"), help="which pairs get a report of their own (with --out)"
+    )
+    folders.add_argument("--resume", action="store_true", help="go on with --out: what is done and unchanged is kept")
+    folders.add_argument("--junit", metavar="FILE", help="write the verdicts as JUnit XML")
+    verdict = parser.add_argument_group("verdict", "Without any of these, any region is a difference.")
+    verdict.add_argument("--max-regions", type=_count, metavar="N", help="so many regions may be there")
+    verdict.add_argument(
+        "--max-changed", type=_share, metavar="SHARE", help="such a share of the pixels may change, as 0.1%% or 0.001"
+    )
+    verdict.add_argument(
+        "--min-score", type=_score, metavar="SCORE", help="the score, and SSIM within each region, are at least this"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--out",
+        metavar="DIR",
+        help="write a page (HTML), pictures, maps (TIFF), table (CSV) and record (JSON) into this folder",
+    )
+    output.add_argument("--json", action="store_true", help="print the record as JSON")
+    output.add_argument("--open", action="store_true", help="show the result in napari")
+    output.add_argument("--force", action="store_true", help="replace what an earlier run wrote")
+    output.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
+    running = parser.add_argument_group("running")
+    running.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="compare images stored in chunks (.zarr) on this dask.distributed cluster",
+    )
+    group = parser.add_argument_group("settings")
+    group.add_argument("--settings", metavar="FILE", help="take the settings from this JSON; options go first")
+    group.add_argument("--save-settings", metavar="FILE", help="write the settings as JSON")
+    for name, (kind, metadata) in describe_fields().items():
+        _add_setting(group, name, kind, metadata)
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    """Return a share that is given as such, or in percent."""
+    with suppress(ValueError):
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        if 0 <= share <= 1:
+            return share
+    raise argparse.ArgumentTypeError(f"{text!r} is no share; give a number from 0 to 1, or one from 0% to 100%")
+
+
+def _score(text: str) -> float:
+    with suppress(ValueError):
+        if -1 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no score; give a number from -1 to 1")
+
+
+def _add_setting(group: argparse._ArgumentGroup, name: str, kind: Any, metadata: dict[str, Any]) -> None:
+    """Make one option from a field of `Settings`; an option that is not given leaves no trace in the result."""
+    default = getattr(Settings(), name)
+    text = f"{metadata['help']} Default: {default}.".replace("%", "%%")
+    option = f"--{name.replace('_', '-')}"
+    if kind is bool:
+        group.add_argument(option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
+    elif get_origin(kind) is Literal:
+        group.add_argument(option, choices=get_args(kind), default=argparse.SUPPRESS, help=text)
+    elif kind in (int, float):
+        group.add_argument(option, type=kind, metavar="NUMBER", default=argparse.SUPPRESS, help=text)
+    else:
+        group.add_argument(option, type=_number_or_word, metavar="NUMBER|WORD", default=argparse.SUPPRESS, help=text)
+
+
+def _number_or_word(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

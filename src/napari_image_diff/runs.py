@@ -1,0 +1,190 @@
+"""A run over the pairs of two folders: what is done is on the disk at once, and need not be done again."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from .batches import FilePair, Found, map_pairs
+from .files import compare_files
+from .judging import NO_REGION, Limits, judge
+from .reading import MOST_PIXELS
+from .report import describe_file, make_report, write_report
+from .settings import Settings
+from .summaries import Row, make_row
+from .versions import find_versions
+
+__all__ = ["Task", "check_place", "run"]
+
+# Of the journal: it changes where a line changes its meaning
+VERSION = 1
+
+JOURNAL = "journal.jsonl"
+REPORTS = "pairs"
+FILES = ("index.html", JOURNAL, REPORTS, "summary.csv", "summary.json")
+
+
+class Task(NamedTuple):
+    """What is to be done with each pair of files."""
+
+    settings: Settings
+    limits: Limits = NO_REGION
+    spacing: Sequence[float] | None = None
+    max_pixels: int = MOST_PIXELS
+    ignore: Path | None = None
+    """A file for all pairs, or a folder that has one for some: of the name of the pair, or of this and ".csv"."""
+    out: Path | None = None
+    """The folder of the summary."""
+    reports: Literal["different", "all", "none"] = "different"
+    """Which pairs get a report there."""
+
+
+def check_place(place: Path, folders: Sequence[Path], *, replace: bool) -> None:
+    """Raise OSError where a summary would take the place of something else, or lie among what is compared.
+
+    `folders` are those compared; with `replace` an earlier summary may go.
+    """
+    whole = place.resolve()
+    for folder in folders:
+        if folder.resolve() in (whole, *whole.parents):
+            raise OSError(f"{place} lies in {folder}, which is compared; give another folder")
+        if whole in folder.resolve().parents:
+            raise OSError(f"{place} has {folder} in it, which is compared; give another folder")
+    if not place.exists():
+        return
+    if not place.is_dir():
+        raise OSError(f"{place} is a file; give another name for the folder")
+    there = sorted(path.name for path in place.iterdir())
+    foreign = [name for name in there if name not in FILES]
+    if foreign:
+        raise OSError(f"{place} has {foreign[0]} in it, which is no file of a summary; give another folder")
+    if there and not replace:
+        raise OSError(f"{place} is there already; give another folder, --resume to go on, or --force to replace it")
+
+
+def run(pairs: Sequence[FilePair], task: Task, *, resume: bool = False) -> Generator[Row, None, None]:
+    """Compare pairs, and yield a row of the summary for each as it is done.
+
+    With `task.out` each has a line in the journal there at once. With `resume` what the journal has of the same task is
+    taken from it, where the files are the same; else what an earlier run left is removed.
+    """
+    with ExitStack() as stack:
+        done: dict[str, Row] = {}
+        journal = None
+        if task.out is not None:
+            if resume:
+                done = _read_journal(task)
+            else:
+                for name in FILES:
+                    _remove(task.out / name)
+            task.out.mkdir(parents=True, exist_ok=True)
+            journal = stack.enter_context((task.out / JOURNAL).open("a", encoding="utf-8"))
+        work = functools.partial(_work, task=task, done=done)
+        for found in stack.enter_context(closing(map_pairs(work, pairs))):
+            row = found.result or _tell_why(found)
+            if journal is not None and row is not done.get(row["name"]):
+                journal.write(json.dumps({"key": _make_key(task), **row}, allow_nan=False) + "\n")
+                journal.flush()
+            yield row
+
+
+def _work(pair: FilePair, stop: Callable[[], None], task: Task, done: Mapping[str, Row]) -> Row:
+    """Compare a pair, write its report, and return its row."""
+    began = time.perf_counter()
+    images = _find_images(pair, task.ignore)
+    place = name_report(pair.name)
+    # Reading the files twice takes time, and only who goes on later needs to know whether they are the same
+    described = {name: describe_file(path) for name, path in images.items()} if task.out is not None else {}
+    earlier = done.get(pair.name)
+    if earlier is not None and earlier["images"] == described and _has_report(task, earlier):
+        return earlier
+    files = compare_files(
+        images,
+        task.settings,
+        spacing=task.spacing,
+        max_pixels=task.max_pixels,
+        progress=lambda done, total: stop(),
+    )
+    reasons = judge(files.comparison, task.limits)
+    report = None
+    if task.out is not None:
+        _remove(task.out / place)
+        if task.reports == "all" or (task.reports == "different" and reasons):
+            write_report(files.comparison, task.out / place, make_report(files.comparison, images, task.limits))
+            report = place
+    return make_row(
+        pair.name,
+        "different" if reasons else "same",
+        files.comparison,
+        reasons=reasons,
+        seconds=round(time.perf_counter() - began, 3),
+        report=report,
+        images=described,
+    )
+
+
+def _has_report(task: Task, row: Row) -> bool:
+    return task.out is not None and (row["report"] is None or (task.out / row["report"]).is_dir())
+
+
+def _tell_why(found: Found[Row]) -> Row:
+    """Return the row of a pair that was not compared."""
+    if found.error:
+        return make_row(found.pair.name, "error", error=found.error)
+    return make_row(found.pair.name, "missing", reasons=[f"only in {'before' if found.pair.before else 'after'}"])
+
+
+def _find_images(pair: FilePair, ignore: Path | None) -> dict[str, Path]:
+    """Return the files of a pair as `compare_files` takes them."""
+    images = {name: path for name, path in (("before", pair.before), ("after", pair.after)) if path is not None}
+    if ignore is not None and ignore.is_dir():
+        ways = (ignore / f"{pair.name}.csv", ignore / pair.name)
+        ignore = next((way for way in ways if way.exists()), None)
+    return images | ({"ignore": ignore} if ignore is not None else {})
+
+
+def _make_key(task: Task) -> str:
+    """Return a hash of what was asked, and of the versions that a result depends on."""
+    asked = [VERSION, str(task.settings), task.limits, task.spacing, task.reports, find_versions()]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+
+def _read_journal(task: Task) -> dict[str, Row]:
+    """Return the rows of the journal by the names of their pairs: those of this task that were compared."""
+    assert task.out is not None
+    try:
+        lines = (task.out / JOURNAL).read_bytes().splitlines()
+    except FileNotFoundError:
+        return {}
+    rows, key = {}, _make_key(task)
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:  # where the process was killed meanwhile
+            continue
+        if row.pop("key") == key and row["status"] in ("different", "same"):
+            rows[row["name"]] = row
+    return rows
+
+
+def name_report(name: str) -> str:
+    """Return where the report of a pair lies below the folder of the summary, in a few letters that are safe."""
+    safe = re.sub(r"[^A-Za-z0-9.-]+", "_", name)[-60:].strip("._-")
+    # What is left out may tell two names apart, and so may the case
+    return f"{REPORTS}/{safe or 'pair'}_{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:12]}"
+
+
+def _remove(place: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
