@@ -1,4 +1,4 @@
-"""What tests in a viewer share."""
+"""What tests share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from calls import Run
+
+from napari_image_diff.cli import main
 
 Images = tuple[np.ndarray, np.ndarray]
 
@@ -109,3 +112,14 @@ def compared(qtbot: Any, open_dock: Callable[..., Any]) -> Callable[..., Any]:
         return viewer, dock
 
     return compared
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Call the command line; give exit code, stdout and stderr, with what C libraries print."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        return code, *capfd.readouterr()
+
+    return call

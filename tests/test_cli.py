@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from calls import Run, assert_one_error
 from recipe import run_recipe
 from without import QT, run_without
 
@@ -46,19 +47,6 @@ FILES_OUT = [
 
 CLASSIC = ("--threshold", "otsu", "--min-area", "40", "--align", "none", "--alpha", "drop")
 
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Call the command line; give exit code, stdout and stderr, with what C libraries print."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        return code, *capfd.readouterr()
-
-    return call
-
 
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Path, Path]:
@@ -66,15 +54,6 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     for path, image in zip(paths, (BEFORE, AFTER), strict=True):
         iio.imwrite(path, image)
     return paths
-
-
-def assert_one_error(result: tuple[int, str, str], *words: str) -> None:
-    code, out, err = result
-    assert (code, out) == (2, "")
-    assert err.startswith("napari-image-diff: error: ")
-    assert err.count("\n") == 1
-    for word in words:
-        assert word in err
 
 
 def test_same_exits_with_0(run: Run, pair: tuple[Path, Path]) -> None:

@@ -311,9 +311,9 @@ def _lay_out(table: Columns) -> list[str]:
 
 
 def _write_cell(value: Any) -> str:
-    """Return a cell of the table as text; where there is no number, nothing."""
+    """Return a cell of the table as text; where there is no number, a dash."""
     if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
+        return "-" if math.isnan(value) else f"{value:.6g}"
     return str(value)
 
 

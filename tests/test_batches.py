@@ -1,0 +1,519 @@
+"""Two folders: pairs by their path, in parallel, with what is left on the disk and how to go on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+from calls import Run, assert_one_error
+from hypothesis import given
+from hypothesis import strategies as st
+from test_compare import assert_equal
+
+from napari_image_diff import Comparison, Settings, batches, compare, compare_folders, files, reading, runs, tiles
+from napari_image_diff.cli import main
+from napari_image_diff.summaries import make_row, make_summary, to_junit
+
+SCHEMA = Path(__file__).parents[1] / "docs" / "summary.schema.json"
+
+Folders = tuple[Path, Path]
+
+
+def write(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image)
+
+
+def make_image(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(90, 110, (60, 80), dtype=np.uint8)
+
+
+def change(image: np.ndarray, side: int) -> np.ndarray:
+    changed = image.copy()
+    changed[10 : 10 + side, 20 : 20 + side] = 250
+    return changed
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    """Two folders: two pairs differ, two are the same, two files lack their other half, one is damaged."""
+    before, after = tmp_path / "expected", tmp_path / "build"
+    for number in range(6):
+        write(before / f"plots/{number}.png", make_image(number))
+        write(after / f"plots/{number}.png", make_image(number))
+    write(after / "plots/1.png", change(make_image(1), 12))
+    write(after / "plots/3.png", change(make_image(3), 30))
+    (before / "plots/4.png").rename(before / "gone.png")
+    (after / "plots/5.png").write_bytes(b"\x89PNG")
+    (before / "notes.txt").write_text("no image")
+    write(before / ".cache/hidden.png", make_image(9))
+    return before, after
+
+
+def own_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("image-diff")]
+
+
+def statuses(out: Path) -> dict[str, str]:
+    return {row["name"]: row["status"] for row in json.loads((out / "summary.json").read_bytes())["pairs"]}
+
+
+def rows_of(out: Path) -> list[dict[str, Any]]:
+    """Return what a run found, but for how long it took."""
+    return [row | {"seconds": None} for row in json.loads((out / "summary.json").read_bytes())["pairs"]]
+
+
+# --- from Python ---
+
+
+def test_pairs_have_the_same_path_and_results_are_those_of_compare(folders: Folders) -> None:
+    found = {each.pair.name: each for each in compare_folders(*folders)}
+    assert sorted(found) == ["gone.png", *(f"plots/{number}.png" for number in range(6))]
+    assert found["gone.png"].pair == ("gone.png", folders[0] / "gone.png", None)
+    assert found["plots/4.png"].pair.before is None
+    assert "damaged" in found["plots/5.png"].error
+    assert [name for name, each in found.items() if each.result is None] == ["gone.png", "plots/4.png", "plots/5.png"]
+    for number, other in ((0, make_image(0)), (1, change(make_image(1), 12)), (3, change(make_image(3), 30))):
+        result = found[f"plots/{number}.png"].result
+        assert isinstance(result, Comparison)
+        assert_equal(result, compare(make_image(number), other))
+    assert not own_threads()
+
+
+def test_settings_go_to_every_pair(folders: Folders) -> None:
+    results = [each.result for each in compare_folders(*folders, Settings.classic(), min_area=500) if each.result]
+    assert {each.settings for each in results} == {Settings.resolve(Settings.classic(), min_area=500)}
+    assert sum(each.changed for each in results) == 1
+    with pytest.raises(TypeError, match="min_area"):
+        compare_folders(*folders, min_area="much")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("*.png", ["gone.png"]),
+        ("**/[13].png", ["plots/1.png", "plots/3.png"]),
+        ("plots/*", [f"plots/{number}.png" for number in range(6)]),
+        ("*.txt", ["notes.txt"]),
+        (".cache/*", None),
+        ("../*.png", None),
+        ("/*.png", None),
+        ("", None),
+    ],
+)
+def test_pattern(folders: Folders, pattern: str, names: list[str] | None) -> None:
+    if names is None:
+        with pytest.raises(OSError, match=r"give (another|one as)"):
+            batches.find_pairs(*folders, pattern)
+    else:
+        assert [pair.name for pair in batches.find_pairs(*folders, pattern)] == names
+
+
+def test_folders_that_are_none(folders: Folders, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="none does not exist"):
+        compare_folders(tmp_path / "none", folders[1])
+    with pytest.raises(OSError, match="is no folder"):
+        compare_folders(folders[0], folders[1] / "plots" / "1.png")
+    empty = [tmp_path / name for name in ("empty", "empty as well")]
+    for folder in empty:
+        folder.mkdir()
+    with pytest.raises(OSError, match="neither"):
+        compare_folders(*empty)
+
+
+def make_pairs(count: int) -> list[batches.FilePair]:
+    return [batches.FilePair(f"{number}.png", Path("a"), Path("b")) for number in range(count)]
+
+
+def test_no_more_is_begun_than_is_taken_and_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "count_threads", lambda: 3)
+    begun = []
+    found = batches.map_pairs(lambda pair, stop: begun.append(pair.name), make_pairs(50))
+    for taken in range(1, 30):
+        next(found)
+        assert len(begun) <= taken + 3 + batches.AHEAD + 3
+    found.close()
+    assert len(begun) < 50
+    assert not own_threads()
+
+
+def test_closing_stops_those_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "count_threads", lambda: 2)
+    under_way = threading.Barrier(3)
+    stopped = []
+
+    def work(pair: batches.FilePair, stop: Any) -> str:
+        if pair.name == "0.png":
+            return pair.name
+        under_way.wait(timeout=60)
+        try:
+            while True:
+                stop()
+        except BaseException:
+            stopped.append(pair.name)
+            raise
+
+    found = batches.map_pairs(work, make_pairs(20))
+    assert next(found).result == "0.png"
+    under_way.wait(timeout=60)
+    found.close()
+    assert len(stopped) == 2
+    assert not own_threads()
+
+
+def test_each_pair_has_one_thread_and_large_ones_are_alone(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(4), raising=False)
+    pairs = [pair for pair in batches.find_pairs(*folders) if pair.before and pair.after and pair.name < "plots/5"]
+    assert len(pairs) == 4
+    together = threading.Barrier(len(pairs))
+    threads = []
+
+    def work(pair: batches.FilePair, stop: Any) -> bool:
+        threads.append(tiles.count_threads())
+        try:
+            together.wait(timeout=1)
+        except threading.BrokenBarrierError:
+            return False
+        return True
+
+    assert all(found.result for found in batches.map_pairs(work, pairs))
+    assert threads == [1] * 4
+    threads.clear()
+    together.reset()
+    monkeypatch.setattr(batches, "LARGE_PIXELS", 1000)
+    assert not any(found.result for found in batches.map_pairs(work, pairs))
+    assert threads == [4] * 4
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("a\nreader's own"), SystemExit(3), OSError(28, "full")])
+def test_whatever_a_pair_raises_the_others_go_on(error: BaseException) -> None:
+    def work(pair: batches.FilePair, stop: Any) -> str:
+        if pair.name == "3.png":
+            raise error
+        return pair.name
+
+    found = {each.pair.name: each for each in batches.map_pairs(work, make_pairs(8))}
+    assert len(found) == 8
+    assert found["3.png"].result is None
+    assert len(found["3.png"].error.splitlines()) == 1
+    assert all(each.result == name for name, each in found.items() if name != "3.png")
+
+
+# --- from the command line ---
+
+
+def test_folders_on_the_command_line(run: Run, folders: Folders, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, text, err = run(*folders, "--out", out, "--junit", tmp_path / "junit.xml")
+    assert (code, err) == (2, "")
+    assert [re.split("  +", line)[:2] for line in text.splitlines()[:-1]] == [
+        ["error", "plots/5.png"],
+        ["missing", "gone.png"],
+        ["missing", "plots/4.png"],
+        ["different", "plots/3.png"],
+        ["different", "plots/1.png"],
+    ]
+    assert text.splitlines()[-1] == "7 pairs: 2 same, 2 different, 2 missing, 1 error"
+    assert sorted(path.name for path in out.iterdir()) == sorted(runs.FILES)
+    summary = json.loads((out / "summary.json").read_bytes())
+    jsonschema.validate(summary, json.loads(SCHEMA.read_bytes()), cls=jsonschema.Draft202012Validator)
+    assert (summary["complete"], summary["different"]) == (True, True)
+    for row in summary["pairs"]:
+        assert (row["report"] is not None) == (row["status"] == "different")
+        if row["report"]:
+            assert json.loads((out / row["report"] / "report.json").read_bytes())["summary"] == row["summary"]
+    assert len(list((out / "pairs").iterdir())) == 2
+    with (out / "summary.csv").open(newline="", encoding="utf-8") as file:
+        table = list(csv.DictReader(file, strict=True))
+    assert [row["name"] for row in table] == [row["name"] for row in summary["pairs"]]
+    assert [row["regions"] for row in table[-4:]] == ["1", "1", "0", "0"]
+    suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert [suite.get(name) for name in ("tests", "failures", "errors")] == ["7", "4", "1"]
+    assert {case.get("name"): [part.tag for part in case] for case in suite.iter("testcase")} == {
+        "5.png": ["error"], "gone.png": ["failure"], "4.png": ["failure"], "3.png": ["failure"],
+        "1.png": ["failure"], "0.png": [], "2.png": [],
+    }  # fmt: skip
+    assert next(suite.iter("testcase")).get("classname") == "plots"
+
+
+def test_exit_codes(run: Run, folders: Folders) -> None:
+    only = ("--pattern", "plots/[0-3].png")
+    assert run(*folders, *only)[0] == 1
+    assert run(*folders, *only, "--max-changed", "50%")[0] == 0
+    assert run(*folders, "--pattern", "plots/[02].png") == (0, "2 pairs: 2 same\n", "")
+    assert run(*folders, "--pattern", "plots/[04].png")[0] == 1
+    assert run(*folders, "--pattern", "plots/[05].png")[0] == 2
+    code, text, _ = run(*folders, *only, "--json")
+    assert (code, json.loads(text)["counts"]["different"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["expected", "build/plots/1.png"], ["expected is a folder", "build/plots/1.png is not"]),
+        (["build/plots/1.png", "expected"], ["expected is a folder"]),
+        (["expected", "build", "--open"], ["--open is for two files"]),
+        (["expected", "build", "--scheduler", "tcp://x"], ["--scheduler is for two files"]),
+        (["expected", "build", "--resume"], ["--resume needs --out"]),
+        (["expected", "build", "--reports", "all"], ["--reports needs --out"]),
+        (["build/plots/1.png", "build/plots/1.png", "--junit", "x.xml"], ["--junit is for two folders"]),
+        (["build/plots/1.png", "build/plots/1.png", "--pattern", "*"], ["--pattern is for two folders"]),
+        (["expected", "build", "--out", "build/out"], ["build/out lies in build"]),
+        (["expected", "build", "--out", "expected"], ["expected lies in expected"]),
+        (["expected", "build/plots", "--out", "build"], ["build has build/plots in it"]),
+        (["expected", "build", "--out", "build/plots/1.png"], ["lies in build"]),
+        (["expected", "build", "--out", "file.txt"], ["file.txt is a file"]),
+        (["expected", "build", "--out", "foreign"], ["foreign has my work.txt in it"]),
+        (["expected", "build", "--out", "foreign", "--force"], ["foreign has my work.txt in it"]),
+        (["expected", "build", "--pattern", "*.bmp"], ["neither expected nor build has an image that fits '*.bmp'"]),
+        (["expected", "build", "--junit", "no folder/junit.xml"], ["junit.xml cannot be written"]),
+        (["expected", "build", "--out", "file.txt/out"], ["file.txt"]),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_one_line(
+    run: Run, folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.txt").write_text("mine")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "my work.txt").write_text("mine")
+    there = sorted(str(path) for path in tmp_path.rglob("*"))
+    assert_one_error(run(*arguments), *words)
+    assert sorted(str(path) for path in tmp_path.rglob("*")) == there
+
+
+def test_which_pairs_get_a_report(run: Run, folders: Folders, tmp_path: Path) -> None:
+    for which, count in (("all", 4), ("none", 0), ("different", 2)):
+        run(*folders, "--out", tmp_path / "out", "--reports", which, "--force")
+        assert len(list((tmp_path / "out").glob("pairs/*/report.html"))) == count
+        reports = [row["report"] for row in rows_of(tmp_path / "out") if row["report"]]
+        assert sorted(str(path) for path in (tmp_path / "out").glob("pairs/*")) == sorted(
+            str(tmp_path / "out" / report) for report in reports
+        )
+
+
+def test_known_differences_of_each_pair(run: Run, folders: Folders, tmp_path: Path) -> None:
+    only = ("--pattern", "plots/[13].png")
+    run(*folders, *only, "--out", tmp_path / "out")
+    known = tmp_path / "known"
+    for row in rows_of(tmp_path / "out"):
+        place = known / (row["name"] + ".csv")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "out" / row["report"] / "regions.csv", place)
+    assert run(*folders, *only, "--ignore", known)[0] == 0
+    (known / "plots" / "1.png.csv").unlink()
+    assert run(*folders, *only, "--ignore", known)[1].startswith("different  plots/1.png")
+    mask = np.zeros((60, 80), np.uint8)
+    mask[5:45, 15:55] = 255
+    write(known / "plots/1.png", mask)
+    assert run(*folders, *only, "--ignore", known)[0] == 0
+    assert run(*folders, *only, "--ignore", known / "plots/1.png")[0] == 0
+
+
+# --- going on ---
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that were compared, as they are."""
+    names: list[str] = []
+    compare_files = files.compare_files
+
+    def count(images: Any, *args: Any, **kwargs: Any) -> Any:
+        names.append(images["before"].name)
+        return compare_files(images, *args, **kwargs)
+
+    monkeypatch.setattr(runs, "compare_files", count)
+    return names
+
+
+def test_resume_does_what_is_left_or_changed(run: Run, folders: Folders, tmp_path: Path, compared: list[str]) -> None:
+    out = tmp_path / "out"
+    first = run(*folders, "--out", out)
+    done, earlier = sorted(compared), rows_of(out)
+    assert_one_error(run(*folders, "--out", out), "--resume")
+    for changes, again in (
+        (lambda: None, ["5.png"]),
+        (lambda: write(folders[1] / "plots/0.png", change(make_image(0), 9)), ["0.png", "5.png"]),
+        (lambda: write(folders[0] / "plots/3.png", make_image(4)), ["3.png", "5.png"]),
+        (lambda: shutil.rmtree(out / next(row["report"] for row in earlier if row["report"])), ["3.png", "5.png"]),
+        (lambda: (out / "journal.jsonl").write_bytes((out / "journal.jsonl").read_bytes()[:-5]), ["5.png"]),
+        (lambda: (out / "journal.jsonl").unlink(), done),
+        (lambda: shutil.rmtree(out), done),
+    ):
+        changes()
+        compared.clear()
+        text = run(*folders, "--out", out, "--resume")
+        assert sorted(compared) == again
+        compared.clear()
+        assert run(*folders) == text
+    assert first[0] == 2
+    for changed in (("--sensitivity", "2"), ("--max-regions", "5"), ("--reports", "all")):
+        compared.clear()
+        run(*folders, "--out", out, "--resume", *changed)
+        assert sorted(compared) == done
+
+
+def test_interrupted_it_keeps_what_is_done(
+    run: Run, folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compared: list[str]
+) -> None:
+    whole = run(*folders, "--out", tmp_path / "whole")
+    rows = list(runs.run(batches.find_pairs(*folders), runs.Task(Settings())))
+    compared.clear()
+
+    def stop_after_three(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        with monkeypatch.context() as patch:
+            patch.setattr(runs, "run", original)
+            for number, row in enumerate(original(*args, **kwargs)):
+                if number == 3:
+                    raise KeyboardInterrupt
+                yield row
+
+    original = runs.run
+    monkeypatch.setattr(runs, "run", stop_after_three)
+    out = tmp_path / "out"
+    code, text, err = run(*folders, "--out", out)
+    assert code == 2
+    assert err == ("napari-image-diff: error: stopped after 3 of 7 pairs; go on with the same command and --resume\n")
+    assert text.splitlines()[-1].startswith("3 pairs: ")
+    assert not json.loads((out / "summary.json").read_bytes())["complete"]
+    assert "Stopped before all" in (out / "index.html").read_text(encoding="utf-8")
+    assert not own_threads()
+    monkeypatch.setattr(runs, "run", original)
+    compared.clear()
+    assert run(*folders, "--out", out, "--resume") == whole
+    assert "5.png" in compared
+    assert len(compared) < len(rows) - 2
+    assert rows_of(out) == rows_of(tmp_path / "whole")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signal of this kind on Windows")
+def test_control_c_ends_the_process_with_what_is_done(folders: Folders, tmp_path: Path) -> None:
+    for number in range(6, 150):
+        for folder in folders:
+            shutil.copy(folder / "plots/0.png", folder / f"plots/{number}.png")
+    out = tmp_path / "out"
+    call = [sys.executable, "-m", "napari_image_diff", *map(str, folders), "--out", str(out)]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not (out / "journal.jsonl").exists() or (out / "journal.jsonl").stat().st_size < 3000:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=60)[1]
+    assert process.returncode == 2
+    assert re.fullmatch(r"napari-image-diff: error: stopped after \d+ of 151 pairs; go on .*--resume\n", err)
+    assert not json.loads((out / "summary.json").read_bytes())["complete"]
+    assert 2 < len(statuses(out)) < 151
+    assert not list(out.rglob("*.incomplete"))
+    assert main([*call[3:], "--resume"]) == 2
+    assert len(statuses(out)) == 151
+
+
+# --- names ---
+
+
+@given(st.text(st.characters(), min_size=1, max_size=300))
+def test_the_name_of_a_report_is_safe(name: str) -> None:
+    assert re.fullmatch(r"pairs/[A-Za-z0-9](?:[A-Za-z0-9._-]{0,58}[A-Za-z0-9])?_[0-9a-f]{12}", runs.name_report(name))
+
+
+def test_names_that_a_report_cannot_have_do_not_meet() -> None:
+    names = [
+        "a/b.png",
+        "a_b.png",
+        "A_b.png",
+        "ä.png",
+        "ö.png",
+        "../x.png",
+        "..\\x.png",
+        "x" * 200,
+        "x" * 201,
+        "....",
+        "-",
+    ]
+    assert len({runs.name_report(name) for name in names}) == len(names)
+
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>.png",
+    "=1+1.png",
+    "a\nb.png",
+    "{{7*7}}.png",
+    "'\"&amp;.png",
+    "\u202egnp.exe.png",
+]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names on Windows")
+def test_hostile_names_do_nothing(run: Run, tmp_path: Path) -> None:
+    before, after, out = tmp_path / "before", tmp_path / "after", tmp_path / "out"
+    for number, name in enumerate(HOSTILE):
+        write(before / "x.png", make_image(number))
+        (before / "x.png").rename(before / name)
+        write(after / "x.png", change(make_image(number), 12))
+        (after / "x.png").rename(after / name)
+    code, text, err = run(before, after, "--out", out, "--junit", tmp_path / "junit.xml")
+    assert (code, err) == (1, "")
+    assert len(text.splitlines()) == len(HOSTILE) + 1
+    assert set(statuses(out)) == set(HOSTILE)
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "<img src=x" not in page
+    assert "{{7*7}}" in page
+    assert "\u202e" not in page
+    assert not [path for path in out.rglob("*") if not re.fullmatch(r"[A-Za-z0-9._-]+", path.name)]
+    with (out / "summary.csv").open(newline="", encoding="utf-8") as file:
+        names = [row["name"] for row in csv.DictReader(file, strict=True)]
+    assert sorted(names) == sorted("'=1+1.png" if name[0] == "=" else name for name in HOSTILE)
+    cases = ElementTree.parse(tmp_path / "junit.xml").getroot().iter("testcase")
+    assert len(list(cases)) == len(HOSTILE)
+
+
+def test_junit_says_what_xml_can_say() -> None:
+    told = [make_row("a\x00\ud800\uffff/b\x1b.png", "error", error="\x07")]
+    root = ElementTree.fromstring(to_junit(make_summary(told, {})))
+    case = next(root.iter("testcase"))
+    assert case.get("classname") == "a" + 3 * "\N{REPLACEMENT CHARACTER}"
+    assert case.get("name") == "b\N{REPLACEMENT CHARACTER}.png"
+
+
+# --- files that are not right ---
+
+
+def test_files_are_read_with_the_limit_of_pixels(run: Run, folders: Folders) -> None:
+    code, text, _ = run(*folders, "--pattern", "plots/[13].png", "--max-pixels", "100")
+    assert code == 2
+    assert text.count("give --max-pixels 4800") == 2
+
+
+def test_large_files_are_found_by_their_header(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "read_image", None)
+    pair = batches.FilePair("1.png", folders[0] / "plots/1.png", folders[1] / "plots/1.png")
+    assert not batches._is_large(pair)
+    monkeypatch.setattr(batches, "LARGE_PIXELS", 60 * 80 - 1)
+    assert batches._is_large(pair)
+
+
+def test_a_bar_is_shown_on_a_screen_only(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for screen, shown in ((Screen(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", screen)
+        main([*map(str, folders), "--pattern", "plots/[0-3].png"])
+        assert ("pairs" in screen.getvalue()) == shown
