@@ -477,6 +477,15 @@ def test_blink_goes_to_and_fro_and_pauses(open_page: Open) -> None:
             assert browser.find_element(By.ID, "blink").text == "Play"
             click(browser, "#blink")
     assert browser.find_element(By.ID, "blink").text == "Pause"
+    # Five times a second, and then not at all
+    browser.find_element(By.ID, "rate").send_keys(Keys.END)
+    click(browser, "#blink")
+    changes = browser.execute_async_script(
+        "const done = arguments[0]; let changes = 0;"
+        "new MutationObserver(() => { changes += 1; }).observe(document.querySelector('#stage'), {attributes: true});"
+        "setTimeout(() => done(changes), 500);"
+    )
+    assert changes == 0
 
 
 def test_nothing_blinks_by_itself_for_who_does_not_want_it(open_page: Open) -> None:

@@ -112,7 +112,7 @@ function goTo(index) {
 }
 
 function step(by) {
-  if (regions.length) choose(current < 0 && by < 0 ? regions.length - 1 : (current + by + regions.length) % regions.length);
+  if (regions.length) goTo(current < 0 && by < 0 ? regions.length - 1 : (current + by + regions.length) % regions.length);
 }
 
 function pointOf(event, picture) {
@@ -164,7 +164,7 @@ for (const picture of pictures) {
   picture.addEventListener("pointerup", (event) => {
     const point = pointOf(event, picture);
     const index = regionAt(point, picture);
-    if (pressed && !pressed.moved && index >= 0) choose(index);
+    if (pressed && !pressed.moved && index >= 0 && index !== current) choose(index);
     else if (pressed && mode === "swipe") putLine(point.x);
   });
   picture.addEventListener("lostpointercapture", () => {
