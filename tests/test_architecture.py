@@ -16,7 +16,7 @@ ARCHITECTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
 
 # A room imports rooms of the floors below its own, never one beside it.
 FLOORS = [
-    {"settings", "tables", "versions"},
+    {"settings", "tables", "versions", "words"},
     {
         "ssim",
         "threshold",
@@ -41,8 +41,9 @@ FLOORS = [
     {"in_memory", "in_parts"},
     {"comparison"},
     {"boxes", "geometry", "samples", "records", "judging", "page", "files", "options"},
-    {"placing", "report", "zarr_files", "batches", "summaries"},
-    {"layers", "runs"},
+    {"placing", "zarr_files", "batches", "summaries"},
+    {"layers", "report"},
+    {"runs"},
     {"cli", "widget"},
     {"__main__"},
 ]

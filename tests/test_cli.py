@@ -23,7 +23,7 @@ from calls import Run, assert_one_error
 from recipe import run_recipe
 from without import QT, run_without
 
-from napari_image_diff import Settings, compare, reading
+from napari_image_diff import Settings, compare, is_complete, reading
 from napari_image_diff.cli import main
 from napari_image_diff.judging import Limits, judge
 from napari_image_diff.settings import describe_fields
@@ -325,12 +325,7 @@ def test_a_reader_of_our_output_may_leave(pair: tuple[Path, Path]) -> None:
         (["before.png", "cut.png"], "damaged"),
         (["before.png", "small.png"], "give images of one size"),
         (["stack.tif", "longer.tif"], "before has 5 frames and after has 6"),
-        (["before.png", "stack.tif", "--out", "pictures"], "--out draws single images, and these have 5 frames"),
         (["before.png", "after.png", "--spatial-ndim", "3"], "before has shape"),
-        (
-            ["stack.tif", "stack.tif", "--spatial-ndim", "3", "--win-size", "5", "--out", "pictures"],
-            "these are volumes of 5 planes",
-        ),
         (["before.png", "after.png", "--out", "text.png"], "text.png"),
     ],
 )
@@ -533,3 +528,63 @@ def test_opencv_keeps_its_log_level(run: Run, pair: tuple[Path, Path]) -> None:
     level = log.getLogLevel()
     run(*pair)
     assert log.getLogLevel() == level
+
+
+def test_report_of_a_stack_shows_the_frame_of_which_most_changed(run: Run, tmp_path: Path) -> None:
+    before = np.stack([BEFORE[..., 0]] * 5)
+    after = before.copy()
+    after[1, 5:15, 5:15] = 250
+    after[2, 20:50, 30:60] = 250
+    files = [tmp_path / name for name in ("before.tif", "after.tif")]
+    for file, stack in zip(files, (before, after), strict=True):
+        tifffile.imwrite(file, stack, photometric="minisblack")
+    assert run(*files, "--out", tmp_path / "out")[0] == 1
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == FILES_OUT
+    whole = compare(before, after)
+    np.testing.assert_array_equal(tifffile.imread(out / "labels.tif"), whole.labels)
+    np.testing.assert_array_equal(tifffile.imread(out / "difference.tif"), whole.difference)
+    assert len(json.loads((out / "report.json").read_bytes())["regions"]) == 2
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Frame 2 of 5, of which most changed; 2 regions in all." in page
+    assert page.count('<tr data-box="') == 1
+    mask = iio.imread(out / "mask.png")
+    np.testing.assert_array_equal(mask[..., 1] > 0, whole.labels[2] > 0)
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_report_of_a_volume_shows_the_plane_of_which_most_changed(run: Run, tmp_path: Path, stacked: bool) -> None:
+    before = np.stack([BEFORE[..., 0]] * 9)
+    after = before.copy()
+    after[2:5, 5:15, 5:15] = 250
+    after[5:8, 20:40, 30:60] = 250
+    after[6, 20:55, 30:60] = 250
+    files = [tmp_path / name for name in ("before.npy", "after.npy")]
+    for file, volume in zip(files, (before, after), strict=True):
+        np.save(file, np.stack([before, volume]) if stacked else volume)
+    assert run(*files, "--spatial-ndim", "3", "--out", tmp_path / "out")[0] == 1
+    out = tmp_path / "out"
+    labels = tifffile.imread(out / "labels.tif")
+    assert labels.shape == ((2, 9, 60, 80) if stacked else (9, 60, 80))
+    page = (out / "report.html").read_text(encoding="utf-8")
+    note = "Frame 1 of 2, plane 6 of 9" if stacked else "Plane 6 of 9"
+    assert f"{note}, of which most changed; 2 regions in all." in page
+    assert page.count('<tr data-box="') == 1
+    shown = labels[(1, 6) if stacked else 6]
+    np.testing.assert_array_equal(iio.imread(out / "mask.png")[..., 1] > 0, shown > 0)
+    np.testing.assert_array_equal(iio.imread(out / "after.png")[58, :, 0], after[6, 58])
+
+
+def test_report_of_images_in_chunks_has_them_in_chunks(run: Run, tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    files = [tmp_path / name for name in ("before.zarr", "after.zarr")]
+    for file, image in zip(files, (BEFORE[..., 0], AFTER[..., 0]), strict=True):
+        zarr.save_array(str(file), image)
+    out = tmp_path / "out"
+    assert run(*files, "--out", out)[0] == 1
+    assert sorted(path.name for path in out.iterdir()) == ["regions.csv", "report.json", "result.zarr"]
+    assert is_complete(out / "result.zarr")
+    whole = compare(BEFORE[..., 0], AFTER[..., 0])
+    np.testing.assert_array_equal(zarr.open(str(out / "result.zarr"))["labels/regions/0"][:], whole.labels)
+    assert_one_error(run(*files, "--out", out), "--force")
+    assert run(*files, "--out", out, "--force")[0] == 1

@@ -25,7 +25,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from napari_image_diff import compare
 from napari_image_diff.judging import Limits
 from napari_image_diff.page import LONGEST_SIDE, MOST_REGIONS, _number, make_page
-from napari_image_diff.report import make_report, write_report
+from napari_image_diff.report import describe_file, make_report, write_report
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 
@@ -55,7 +55,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     paths = {name: folder / f"{name}.npy" for name in ("before", "after")}
     for path, image in zip(paths.values(), (BEFORE, AFTER), strict=True):
         np.save(path, image)
-    return make_report(compare(BEFORE, AFTER), paths)
+    return make_report(compare(BEFORE, AFTER), {name: describe_file(path) for name, path in paths.items()})
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def headline(report: dict[str, Any], pictures: dict[str, np.ndarray]) -> str:
 
 
 def test_the_verdict_comes_first_in_words(tmp_path: Path, pictures: dict[str, np.ndarray]) -> None:
-    images = {"before": tmp_path / "a", "after": tmp_path / "b"}
+    images = {"before": describe_file(tmp_path / "a"), "after": describe_file(tmp_path / "b")}
     noisy = (BEFORE + np.random.default_rng(0).integers(0, 3, BEFORE.shape)).astype(np.uint8)
     different, same, noise = compare(BEFORE, AFTER), compare(BEFORE, BEFORE), compare(BEFORE, noisy)
     limits = Limits(max_regions=5)

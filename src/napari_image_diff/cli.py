@@ -21,6 +21,7 @@ from .options import PROGRAM, parse
 from .reading import explain
 from .settings import Settings
 from .tables import Columns, count_rows
+from .words import printable
 
 if TYPE_CHECKING:
     from .comparison import Comparison
@@ -55,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["before.png", "missing.png"])
     2
     """
+    with suppress(AttributeError):  # where stdout is not a stream of the system
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         return _run(argv)
     except BrokenPipeError:
@@ -99,14 +102,13 @@ def _run_pair(asked: argparse.Namespace, images: Mapping[str, Path], settings: S
     comparison, limits = files.comparison, _limits_of(asked)
     if asked.scheduler is not None and comparison.pyramid is None:
         _warn("these images are not stored in chunks (.zarr), so they were compared here and not on the cluster")
-    if asked.out is not None:
-        _check_single(comparison)
     if asked.save_settings is not None:
         _save_settings(settings, Path(asked.save_settings))
     if asked.out is not None or asked.json:
-        from .report import make_report, write_report
+        from .report import describe_file, make_report, write_report
 
-        report = make_report(comparison, images, limits)
+        described = {name: describe_file(path) for name, path in images.items()}
+        report = make_report(comparison, described, limits)
         if asked.out is not None:
             write_report(comparison, asked.out, report)
     if asked.json:
@@ -171,7 +173,7 @@ def _with_bar(rows: Iterator[T], count: int) -> Iterator[T]:
 def _describe_all(summary: Mapping[str, Any]) -> str:
     """Return what is printed of two folders: each pair that is not the same, the worst first, and how many are what."""
     told = [row for row in summary["pairs"] if row["status"] != "same"]
-    cells = [[row["status"], row["name"], row["error"] or "; ".join(row["reasons"])] for row in told]
+    cells = [[row["status"], printable(row["name"]), row["error"] or "; ".join(row["reasons"])] for row in told]
     widths = [max((len(row[column]) for row in cells), default=0) for column in range(2)]
     lines = [f"{status:{widths[0]}}  {name:{widths[1]}}  {text}" for status, name, text in cells]
     counts = ", ".join(f"{count:,} {status}" for status, count in reversed(summary["counts"].items()) if count)
@@ -193,18 +195,6 @@ def _load_numba() -> None:
             import numba.np.arraymath  # noqa: F401
         finally:
             linear_algebra.ensure_blas = ask
-
-
-def _check_single(comparison: Comparison) -> None:
-    """Raise ValueError where there are no pictures to draw of a comparison."""
-    if comparison.frames:
-        raise ValueError(f"--out draws single images, and these have {len(comparison.frames)} frames; leave it out")
-    if comparison.labels.ndim == 3:
-        raise ValueError(
-            f"--out draws single images, and these are volumes of {len(comparison.labels)} planes; leave it out"
-        )
-    if comparison.pyramid is not None:
-        raise ValueError("--out draws images in memory, and these are read in chunks; leave it out")
 
 
 def _read_settings(file: str | None) -> dict[str, Any]:
@@ -282,7 +272,7 @@ def _fail(message: str) -> int:
 
 
 def _warn(message: str) -> None:
-    print(f"{PROGRAM}: {message}", file=sys.stderr)
+    print(f"{PROGRAM}: {printable(message)}", file=sys.stderr)
 
 
 def _describe(comparison: Comparison) -> str:

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from .words import printable
+
 __all__ = ["draw_thumbnail", "make_index", "make_page"]
 
 Picture = npt.NDArray[np.uint8]
@@ -83,7 +85,7 @@ class _CloseUp(NamedTuple):
     numbers: list[tuple[str, str]]
 
 
-def make_page(report: Mapping[str, Any], pictures: Mapping[str, Picture]) -> str:
+def make_page(report: Mapping[str, Any], pictures: Mapping[str, Picture], note: str = "") -> str:
     r"""Return a comparison as HTML that needs no other file.
 
     Parameters
@@ -93,6 +95,8 @@ def make_page(report: Mapping[str, Any], pictures: Mapping[str, Picture]) -> str
     pictures : mapping
         ``before``, ``after`` and ``difference`` (gray), without boxes: RGB, uint8, (H, W, 3), in the pixels that the
         regions are in.
+    note : str
+        What else there is to say of the pictures.
 
     Returns
     -------
@@ -111,6 +115,7 @@ def make_page(report: Mapping[str, Any], pictures: Mapping[str, Picture]) -> str
         style=_read("report.css"),
         script=_read("report.js"),
         report=report,
+        note=note,
         headline=_headline(report),
         facts=list(_facts(report)),
         width=width,
@@ -159,7 +164,7 @@ def _render(template: str, *, style: str, script: str, **given: Any) -> str:
     from markupsafe import Markup
 
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=_printable, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, undefined=StrictUndefined, finalize=_finish, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = _number
     environment.filters["share"] = _share
@@ -250,13 +255,9 @@ def _words(value: Any) -> str:
     return "none" if value is None else _number(value)
 
 
-def _printable(value: Any) -> Any:
-    """Return text with what cannot be seen or turns others round written out: line breaks, marks of direction."""
-    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
-        return value
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in value
-    )
+def _finish(value: Any) -> Any:
+    """Return what is written of a value: text so that all of it can be seen, unless it is part of the page."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 # --- pictures ---

@@ -45,7 +45,8 @@ def to_csv(table: Mapping[str, NDArray[Any] | Sequence[Any]]) -> bytes:
     writer.writerow(_defuse(name) for name in table)
     columns = [_simplify(column) for column in table.values()]
     writer.writerows([_defuse(cell) for cell in row] for row in zip(*columns, strict=True))
-    return text.getvalue().encode()
+    # Names of files may have bytes that are no text; they stay what they are
+    return text.getvalue().encode(errors="surrogateescape")
 
 
 def _defuse(cell: Any) -> Any:

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,13 +19,19 @@ from .comparison import Comparison
 from .folders import make_folder
 from .judging import NO_REGION, Limits, judge
 from .page import THUMBNAIL, draw_thumbnail, make_page
+from .preparation import fold
 from .records import list_rows, make_record, to_csv
 from .regions import name_box
+from .tables import Columns, count_rows
+from .zarr_files import write_zarr
 
-__all__ = ["check_place", "describe_file", "draw_pictures", "make_report", "write_report"]
+__all__ = ["check_place", "describe_file", "draw_pictures", "make_files", "make_report", "write_report"]
 
 # Of the JSON, as in docs/report.schema.json: it changes where something there changes its meaning or goes
 VERSION = 1
+
+# The folder of maps in chunks
+MAPS = "result.zarr"
 
 FILES = (
     "before.png",
@@ -38,6 +44,7 @@ FILES = (
     "regions.csv",
     "report.html",
     "report.json",
+    MAPS,
     THUMBNAIL,
 )
 
@@ -49,13 +56,67 @@ FILL_COLOR = (0, 255, 0)
 BOX_WIDTH = 2
 
 
+class Shown(NamedTuple):
+    """The planes of a comparison that are drawn: of a stack or a volume those of which most changed."""
+
+    before: npt.NDArray[Any]
+    """(H, W) or (H, W, 3 or 4), as it was compared; so is `after`, laid on it."""
+    after: npt.NDArray[Any]
+    difference: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int32]
+    frame: Comparison
+    """What the planes are of: the comparison, or that of the frame."""
+    regions: Columns
+    """Those that are to be seen; so are `forgiven`."""
+    forgiven: Columns
+    note: str
+    """Which planes these are, where there are others."""
+
+
+def pick_shown(comparison: Comparison) -> Shown:
+    """Return what is drawn of a comparison in memory."""
+    frame, notes = comparison, []
+    if comparison.frames:
+        index = comparison.worst_frame
+        frame = comparison.frames[np.ravel_multi_index(index, np.shape(comparison.score))]
+        text = str(index[0]) if len(index) == 1 else str(index)
+        notes.append(f"frame {text} of {len(comparison.frames):,}")
+    before, after = frame.pair.colours or (frame.pair.before, frame.pair.after)
+    shown = Shown(
+        before, after, frame.difference, frame.labels, frame, frame.region_columns, frame.forgiven_columns, ""
+    )
+    if frame.labels.ndim == 3:
+        plane = int(np.count_nonzero(frame.labels, axis=(1, 2)).argmax())
+        notes.append(f"plane {plane} of {len(frame.labels):,}")
+        shown = shown._replace(
+            before=fold(before, frame.pair.volume)[plane],
+            after=fold(after, frame.pair.volume)[plane],
+            difference=frame.difference[plane],
+            labels=frame.labels[plane],
+            regions=_cut_plane(frame.region_columns, plane),
+            forgiven=_cut_plane(frame.forgiven_columns, plane),
+        )
+    if not notes:
+        return shown
+    count = count_rows(comparison.region_columns)
+    note = f"{', '.join(notes).capitalize()}, of which most changed; {count:,} region{'s' * (count != 1)} in all."
+    return shown._replace(note=note)
+
+
+def _cut_plane(table: Columns, plane: int) -> Columns:
+    """Return the rows of a table of volumes that are in a plane."""
+    here = (table["min_plane"] <= plane) & (plane < table["max_plane"])
+    return {name: column[here] for name, column in table.items()}
+
+
 def draw_pictures(comparison: Comparison) -> dict[str, Picture]:
     """Draw what was found, as the StackOverflow answer "Extract differences between two images" does.
 
     Parameters
     ----------
     comparison : Comparison
-        The result for two images, which are drawn as they were compared: `after` laid on `before`.
+        The result for images in memory, which are drawn as they were compared: `after` laid on `before`. Of stacks and
+        volumes the planes are drawn of which most changed.
 
     Returns
     -------
@@ -64,11 +125,12 @@ def draw_pictures(comparison: Comparison) -> dict[str, Picture]:
         (gray, 255 where 1 - SSIM is 1 or more, so bright where the recipe's is dark; black where it is not valid),
         ``mask`` (the filled regions in green on black) and ``filled_after`` (the same on the after image).
     """
-    return _mark(_plain_pictures(comparison), comparison)
+    shown = pick_shown(comparison)
+    return _mark(_plain_pictures(shown), shown)
 
 
 def make_report(
-    comparison: Comparison, images: Mapping[str, str | os.PathLike[str]], limits: Limits = NO_REGION
+    comparison: Comparison, images: Mapping[str, Mapping[str, Any]], limits: Limits = NO_REGION
 ) -> dict[str, Any]:
     """Return what there is to say of a comparison, in the types of JSON.
 
@@ -77,7 +139,7 @@ def make_report(
     comparison : Comparison
         The result.
     images : mapping
-        The files that were compared, by what they are: "before", "after", and any masks.
+        What was compared, by what it is: "before", "after", and any masks; each as `describe_file` tells of it.
     limits : Limits
         What counts as different.
 
@@ -97,7 +159,7 @@ def make_report(
         "changed_fraction": comparison.changed_fraction,
         "regions": list_rows(comparison.region_columns),
         "forgiven": list_rows(comparison.forgiven_columns),
-        "images": {name: describe_file(Path(path)) for name, path in images.items()},
+        "images": {name: dict(image) for name, image in images.items()},
     }
 
 
@@ -127,7 +189,7 @@ def write_report(comparison: Comparison, place: str | os.PathLike[str], report: 
     Parameters
     ----------
     comparison : Comparison
-        As for :func:`draw_pictures`.
+        The result.
     place : path-like
         The folder; what is there is replaced (see `check_place`).
     report : mapping
@@ -137,7 +199,8 @@ def write_report(comparison: Comparison, place: str | os.PathLike[str], report: 
     -------
     Path
         The folder, with the five pictures, ``difference.tif`` (float32), ``labels.tif`` (int32), ``regions.csv``,
-        ``report.html``, which shows them all, ``thumbnail.jpg`` and ``report.json``.
+        ``report.html``, which shows them all, ``thumbnail.jpg`` and ``report.json``. Of images in chunks, with
+        ``result.zarr`` (see `zarr_files.write_zarr`), ``regions.csv`` and ``report.json``.
 
     Raises
     ------
@@ -145,33 +208,51 @@ def write_report(comparison: Comparison, place: str | os.PathLike[str], report: 
         If the folder cannot be written.
     """
     place = Path(place).resolve()
-    pictures = _plain_pictures(comparison)
-    # First of all, since boxes are drawn into the pictures
-    page = make_page(report, pictures)
-    contents = {THUMBNAIL: _encode(".jpg", draw_thumbnail(pictures))}
-    contents |= {f"{name}.png": _encode(".png", picture) for name, picture in _mark(pictures, comparison).items()}
-    contents |= {f"{name}.tif": _tiff_of(getattr(comparison, name)) for name in ("difference", "labels")}
-    contents["regions.csv"] = to_csv(comparison.region_columns)
-    contents["report.html"] = page.encode()
-    contents["report.json"] = json.dumps(report, indent=1, allow_nan=False).encode()
+    contents = make_files(comparison, report)
     try:
         with make_folder(place, replace=True) as folder:
             for name, content in contents.items():
                 (folder / name).write_bytes(content)
+            if comparison.pyramid is not None:
+                write_zarr(comparison, folder / MAPS)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(f"{place} cannot be written: {reason}; give another folder, or make room") from error
     return place
 
 
-def _plain_pictures(comparison: Comparison) -> dict[str, Picture]:
+def make_files(comparison: Comparison, report: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the files of a report by their names, but for maps in chunks."""
+    contents = {
+        "regions.csv": to_csv(comparison.region_columns),
+        "report.json": json.dumps(report, indent=1, allow_nan=False).encode(),
+    }
+    if comparison.pyramid is not None:
+        return contents
+    shown = pick_shown(comparison)
+    pictures = _plain_pictures(shown)
+    told = {
+        **report,
+        **make_record(shown.frame),
+        "changed_fraction": shown.frame.changed_fraction,
+        "regions": list_rows(shown.regions),
+        "forgiven": list_rows(shown.forgiven),
+    }
+    # First of all, since boxes are drawn into the pictures
+    contents["report.html"] = make_page(told, pictures, shown.note).encode()
+    contents[THUMBNAIL] = _encode(".jpg", draw_thumbnail(pictures))
+    contents |= {f"{name}.png": _encode(".png", picture) for name, picture in _mark(pictures, shown).items()}
+    contents |= {f"{name}.tif": _tiff_of(getattr(comparison, name)) for name in ("difference", "labels")}
+    return contents
+
+
+def _plain_pictures(shown: Shown) -> dict[str, Picture]:
     """Return the images as they were compared and their difference, with nothing drawn on them."""
-    black, white = _levels(comparison)
-    before, after = comparison.pair.colours or (comparison.pair.before, comparison.pair.after)
+    black, white = _levels(shown)
     return {
-        "before": _as_rgb(before, black, white),
-        "after": _as_rgb(after, black, white),
-        "difference": _as_rgb(comparison.difference, 0.0, 1.0),
+        "before": _as_rgb(shown.before, black, white),
+        "after": _as_rgb(shown.after, black, white),
+        "difference": _as_rgb(shown.difference, 0.0, 1.0),
     }
 
 
@@ -187,14 +268,14 @@ def describe_file(path: Path) -> dict[str, Any]:
         }
 
 
-def _levels(comparison: Comparison) -> tuple[float, float]:
+def _levels(shown: Shown) -> tuple[float, float]:
     """Return the intensities shown black and white: the data range, from zero where no intensity is negative."""
-    images = (comparison.pair.before, comparison.pair.after)
-    span = float(comparison.resolved["data_range"])
-    if comparison.pair.before.dtype.kind in "bu":
+    pair = shown.frame.pair
+    span = float(shown.frame.resolved["data_range"])
+    if pair.before.dtype.kind in "bu":
         return 0.0, span
     # The range of floats is resolved between these percentiles too: one outlier must not turn the picture black.
-    lowest = min(float(np.nanpercentile(image, 0.1)) for image in images)
+    lowest = min(float(np.nanpercentile(image, 0.1)) for image in (pair.before, pair.after))
     return (0.0, span) if 0 <= lowest < span else (lowest, lowest + span)
 
 
@@ -210,13 +291,13 @@ def _as_rgb(image: npt.NDArray[Any], black: float, white: float) -> Picture:
     return np.array(np.broadcast_to(shown, (*image.shape[:2], 3)), order="C")
 
 
-def _mark(pictures: dict[str, Picture], comparison: Comparison) -> dict[str, Picture]:
+def _mark(pictures: dict[str, Picture], shown: Shown) -> dict[str, Picture]:
     """Draw boxes into the two images, and return them with the pictures of the mask."""
-    changed = comparison.labels > 0
+    changed = shown.labels > 0
     filled_after = pictures["after"].copy()
     mask = np.zeros_like(filled_after)
     mask[changed] = filled_after[changed] = FILL_COLOR
-    boxes = (comparison.region_columns[name].tolist() for name in name_box())
+    boxes = (shown.regions[name].tolist() for name in name_box())
     for top, left, bottom, right in zip(*boxes, strict=True):
         for name in ("before", "after"):
             cv2.rectangle(pictures[name], (left, top), (right, bottom), BOX_COLOR, BOX_WIDTH)

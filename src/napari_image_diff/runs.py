@@ -118,7 +118,7 @@ def _work(pair: FilePair, stop: Callable[[], None], task: Task, done: Mapping[st
     if task.out is not None:
         _remove(task.out / place)
         if task.reports == "all" or (task.reports == "different" and reasons):
-            write_report(files.comparison, task.out / place, make_report(files.comparison, images, task.limits))
+            write_report(files.comparison, task.out / place, make_report(files.comparison, described, task.limits))
             report = place
     return make_row(
         pair.name,
