@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,6 +29,7 @@ from without import QT, run_without
 from napari_image_diff import Settings, compare, is_complete, reading
 from napari_image_diff.cli import main
 from napari_image_diff.judging import Limits, judge
+from napari_image_diff.options import GROUPS
 from napari_image_diff.settings import describe_fields
 
 BEFORE = np.random.default_rng(7).integers(0, 200, (60, 80, 3), dtype=np.uint8)
@@ -98,13 +102,34 @@ def test_settings_are_options(run: Run, pair: tuple[Path, Path]) -> None:
     ]
 
 
-def test_help_names_every_setting_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+def ask_help(capsys: pytest.CaptureFixture[str], *asked: str) -> str:
     with pytest.raises(SystemExit, match="0"):
-        main(["--help"])
-    text = " ".join(capsys.readouterr().out.split())
+        main(["--help", *asked])
+    return capsys.readouterr().out
+
+
+def test_help_names_every_setting_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(ask_help(capsys, "all").split())
     for name, (_, metadata) in describe_fields().items():
         assert f"--{name.replace('_', '-')}" in text
         assert f"{metadata['help']} Default: {getattr(Settings(), name)}." in text
+
+
+def test_help_fits_a_screen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    outline, whole = ask_help(capsys), ask_help(capsys, "all")
+    pages = {group: ask_help(capsys, group) for group in GROUPS}
+    for page in (outline, *pages.values()):
+        assert len(page.splitlines()) <= 40
+        assert max(map(len, page.splitlines())) <= 90
+    named = [set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text)) for text in (outline, whole, " ".join(pages.values()))]
+    assert {"--first", "--out", "--junit", "--threshold", "--data-range"} <= named[1]
+    # The outline has one name of each
+    assert named[0] - {"--help"} <= named[1] == named[2]
+
+
+def test_help_on_nothing_says_what_there_is(run: Run) -> None:
+    assert_one_error(run("--help", "colours"), "no help on 'colours'", "images, folders", "or all")
 
 
 def test_pictures_are_those_of_the_recipe(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
@@ -588,3 +613,50 @@ def test_report_of_images_in_chunks_has_them_in_chunks(run: Run, tmp_path: Path)
     np.testing.assert_array_equal(zarr.open(str(out / "result.zarr"))["labels/regions/0"][:], whole.labels)
     assert_one_error(run(*files, "--out", out), "--force")
     assert run(*files, "--out", out, "--force")[0] == 1
+
+
+def on_small_disk(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Call the command line where `folder` is a disk of 256 KB; it prints what is there afterwards."""
+    script = 'mount -t tmpfs -o size=256k none "$1" || exit 77; shift; "$@"; code=$?; ls -A "$DISK"; exit $code'
+    call = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", str(folder), sys.executable]
+    done = subprocess.run(
+        [*call, "-m", "napari_image_diff", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "DISK": str(folder)},
+    )
+    if done.returncode == 77:
+        pytest.skip("no disk may be mounted here")
+    return done
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no way to mount a small disk")
+def test_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    folders = tmp_path / "before", tmp_path / "after"
+    before = np.random.default_rng(0).integers(0, 200, (300, 300, 3), dtype=np.uint8)
+    after = before.copy()
+    after[50:90, 60:120] = 255
+    for number in range(3):
+        for folder, image in zip(folders, (before, after), strict=True):
+            folder.mkdir(exist_ok=True)
+            iio.imwrite(folder / f"{number}.png", image)
+    pair = [folder / "0.png" for folder in folders]
+    done = on_small_disk(disk, *pair, "--out", disk / "out")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"napari-image-diff: error: .*out cannot be written: No space left .*; give .*\n", done.stderr)
+    done = on_small_disk(disk, *folders, "--out", disk / "out")
+    assert done.returncode == 2
+    *lines, counts, left = done.stdout.splitlines()
+    assert (len(lines), counts, left) == (3, "3 pairs: 3 error", "out")
+    assert all("No space left" in line for line in lines)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "npy", "bin"])
+def test_half_a_gigabyte_of_zeros_is_no_image(run: Run, pair: tuple[Path, Path], tmp_path: Path, suffix: str) -> None:
+    zeros = tmp_path / f"zeros.{suffix}"
+    with zeros.open("wb") as file:
+        file.truncate(500_000_000)
+    assert_one_error(run(pair[0], zeros), f"zeros.{suffix}")
+    assert_one_error(run(pair[0], pair[1], "--ignore", zeros), f"zeros.{suffix}")

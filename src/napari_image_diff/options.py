@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import functools
+import textwrap
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
@@ -14,6 +16,9 @@ from .versions import VERSION
 __all__ = ["PROGRAM", "parse"]
 
 PROGRAM = "napari-image-diff"
+
+DESCRIPTION = "Compare two images: print verdict, score (mean SSIM), threshold and the changed regions."
+EXIT_CODES = "The exit code is 0 if the images count as the same, 1 if as different, 2 after an error."
 
 
 class _Parser(argparse.ArgumentParser):
@@ -29,7 +34,7 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, Any
     ValueError
         If the arguments are not such as the help tells of; the message says which.
     """
-    asked = _parser().parse_args(argv)
+    asked = _parser(*GROUPS).parse_args(argv)
     named = [asked.first, asked.second]
     paths = [path for path in (asked.before, asked.after, *named) if path is not None]
     if len(paths) != 2 or (None in named and any(named)):
@@ -38,74 +43,116 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, Any
     return asked, {name: getattr(asked, name) for name in describe_fields() if hasattr(asked, name)}
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*names: str) -> argparse.ArgumentParser:
+    """Return a parser of some groups of options."""
     parser = _Parser(
-        prog=PROGRAM,
-        usage=f"{PROGRAM} [options] BEFORE AFTER",
-        description="Compare two images: print verdict, score (mean SSIM), threshold and the changed regions.",
-        epilog="The exit code is 0 if the images count as the same, 1 if as different, 2 after an error.",
-        allow_abbrev=False,
+        prog=PROGRAM, usage=f"{PROGRAM} [options] BEFORE AFTER", add_help=False, allow_abbrev=False, epilog=EXIT_CODES
     )
-    images = parser.add_argument_group("images")
-    images.add_argument("before", nargs="?", metavar="BEFORE", help="image file, or a .zarr")
-    images.add_argument("after", nargs="?", metavar="AFTER", help="image file, or a .zarr")
-    images.add_argument("-f", "--first", metavar="BEFORE", help="the same as BEFORE")
-    images.add_argument("-s", "--second", metavar="AFTER", help="the same as AFTER")
-    images.add_argument(
+    for name in names:
+        title, description, add = GROUPS[name]
+        add(parser.add_argument_group(f"{name}: {title}", description))
+    return parser
+
+
+def _add_images(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("before", nargs="?", metavar="BEFORE", help="image file, .zarr, or folder of images")
+    group.add_argument("after", nargs="?", metavar="AFTER", help="the same")
+    group.add_argument("-f", "--first", metavar="BEFORE", help="the same as BEFORE")
+    group.add_argument("-s", "--second", metavar="AFTER", help="the same as AFTER")
+    group.add_argument(
         "--ignore",
         metavar="FILE",
         help="pixels that do not count: not 0 in this image, or in the boxes of this CSV; of folders a folder of such",
     )
-    images.add_argument(
+    group.add_argument(
         "--spacing", nargs=3, type=float, metavar=("Z", "Y", "X"), help="size of a voxel of volumes, in one unit"
     )
-    images.add_argument(
+    group.add_argument(
         "--max-pixels",
         type=_count,
         default=MOST_PIXELS,
         metavar="N",
         help="refuse a file whose header tells of more pixels (default: %(default)s)",
     )
-    folders = parser.add_argument_group(
-        "folders",
-        "Two folders are compared file by file, by the path below either; --out and --ignore take folders, too.",
+    group.add_argument(
+        "--scheduler", metavar="ADDRESS", help="compare images in chunks (.zarr) on this dask.distributed cluster"
     )
-    folders.add_argument("--pattern", metavar="GLOB", help="which files, such as '**/*.tif' (default: all images)")
-    folders.add_argument(
+    group.add_argument("-h", "--help", nargs="?", const="", metavar="GROUP", action=_Help, help="show help, and end")
+    group.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}", help="show the version, and end")
+
+
+def _add_folders(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--pattern", metavar="GLOB", help="which files, such as '**/*.tif' (default: all images)")
+    group.add_argument(
         "--reports", choices=("different", "all", "none"), help="which pairs get a report of their own (with --out)"
     )
-    folders.add_argument("--resume", action="store_true", help="go on with --out: what is done and unchanged is kept")
-    folders.add_argument("--junit", metavar="FILE", help="write the verdicts as JUnit XML")
-    verdict = parser.add_argument_group("verdict", "Without any of these, any region is a difference.")
-    verdict.add_argument("--max-regions", type=_count, metavar="N", help="so many regions may be there")
-    verdict.add_argument(
+    group.add_argument("--resume", action="store_true", help="go on with --out: what is done and unchanged is kept")
+    group.add_argument("--junit", metavar="FILE", help="write the verdicts as JUnit XML")
+
+
+def _add_verdict(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--max-regions", type=_count, metavar="N", help="so many regions may be there")
+    group.add_argument(
         "--max-changed", type=_share, metavar="SHARE", help="such a share of the pixels may change, as 0.1%% or 0.001"
     )
-    verdict.add_argument(
+    group.add_argument(
         "--min-score", type=_score, metavar="SCORE", help="the score, and SSIM within each region, are at least this"
     )
-    output = parser.add_argument_group("output")
-    output.add_argument(
+
+
+def _add_output(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--out",
         metavar="DIR",
-        help="write a page (HTML), pictures, maps (TIFF), table (CSV) and record (JSON) into this folder",
+        help="write a page (HTML), pictures, maps (TIFF), table (CSV) and record (JSON) into this folder; of folders a "
+        "summary too",
     )
-    output.add_argument("--json", action="store_true", help="print the record as JSON")
-    output.add_argument("--open", action="store_true", help="show the result in napari")
-    output.add_argument("--force", action="store_true", help="replace what an earlier run wrote")
-    output.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
-    running = parser.add_argument_group("running")
-    running.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="compare images stored in chunks (.zarr) on this dask.distributed cluster",
-    )
-    group = parser.add_argument_group("settings")
+    group.add_argument("--json", action="store_true", help="print the record as JSON")
+    group.add_argument("--open", action="store_true", help="show the result in napari")
+    group.add_argument("--force", action="store_true", help="replace what an earlier run wrote")
     group.add_argument("--settings", metavar="FILE", help="take the settings from this JSON; options go first")
     group.add_argument("--save-settings", metavar="FILE", help="write the settings as JSON")
-    for name, (kind, metadata) in describe_fields().items():
-        _add_setting(group, name, kind, metadata)
-    return parser
+
+
+def _add_settings(name: str, group: argparse._ArgumentGroup) -> None:
+    for field, (kind, metadata) in describe_fields().items():
+        if metadata["group"] == name:
+            _add_setting(group, field, kind, metadata)
+
+
+GROUPS: dict[str, tuple[str, str | None, Callable[[argparse._ArgumentGroup], None]]] = {
+    "images": ("what is compared", None, _add_images),
+    "folders": ("all images of two folders", "What has the same path in both is a pair.", _add_folders),
+    "verdict": ("what counts as different", "Without any of these, any region is a difference.", _add_verdict),
+    "output": ("what is written", None, _add_output),
+    "changes": ("settings of what is found", None, functools.partial(_add_settings, "changes")),
+    "pair": ("settings of what is compared with what", None, functools.partial(_add_settings, "pair")),
+    "ssim": ("settings of the difference", None, functools.partial(_add_settings, "ssim")),
+}
+
+
+class _Help(argparse.Action):
+    """Show the help of one group, of all, or which groups there are, and end."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> NoReturn:
+        if values and values not in (*GROUPS, "all"):
+            raise ValueError(f"there is no help on {values!r}; give {', '.join(GROUPS)} or all")
+        names = GROUPS if values == "all" else [values]
+        print(_parser(*names).format_help() if values else _outline(), end="")
+        raise SystemExit(0)
+
+
+def _outline() -> str:
+    """Return the groups with the names of their options."""
+    lines = [f"usage: {PROGRAM} [options] BEFORE AFTER", "", DESCRIPTION]
+    for name, (title, _, _) in GROUPS.items():
+        group = _parser(name)
+        group.usage = None
+        named = " ".join(group.format_usage().removeprefix(f"usage: {PROGRAM}").split())
+        wrapped = textwrap.wrap(named, 78, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+        lines += ["", f"{name}: {title}", *wrapped]
+    lines += ["", f"{PROGRAM} --help GROUP explains the options of one group, --help all every one.", EXIT_CODES]
+    return "\n".join(lines) + "\n"
 
 
 def _count(text: str) -> int:

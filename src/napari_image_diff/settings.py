@@ -49,6 +49,7 @@ class Settings:
         Literal["auto", "otsu"] | float,
         {
             "label": "Threshold",
+            "group": "changes",
             "min": 0.0,
             "max": 2.0,
             "step": 0.001,
@@ -61,6 +62,7 @@ class Settings:
         float,
         {
             "label": "Sensitivity",
+            "group": "changes",
             "min": 0.1,
             "max": 10.0,
             "step": 0.05,
@@ -72,6 +74,7 @@ class Settings:
         bool,
         {
             "label": "Shared threshold",
+            "group": "changes",
             "help": "Of a stack, what noise and edges explain ('auto') and Otsu's number ('otsu') are found once from "
             "all frames, instead of from each frame for itself.",
         },
@@ -80,6 +83,7 @@ class Settings:
         float,
         {
             "label": "Minimum area",
+            "group": "changes",
             "min": -1.0,
             "max": 1e9,
             "step": 1.0,
@@ -94,6 +98,7 @@ class Settings:
         Literal["none", "translation", "rigid", "affine"],
         {
             "label": "Alignment",
+            "group": "pair",
             "help": "What of the place of 'after' is found and undone before comparing: a shift, a shift and a "
             "rotation, or scale and shear too. Nothing is moved unless the images become clearly more similar by it.",
         },
@@ -102,6 +107,7 @@ class Settings:
         Literal["none", "gain_offset"],
         {
             "label": "Match light",
+            "group": "pair",
             "help": "'gain_offset' fits brightness and contrast of 'after' to 'before', on what did not change, and "
             "undoes them before comparing.",
         },
@@ -110,6 +116,7 @@ class Settings:
         Literal["error", "overlap", "pad"],
         {
             "label": "Sizes that differ",
+            "group": "pair",
             "help": "'error' refuses images of different size. 'overlap' compares what they share, from the first row "
             "and column; 'pad' does too and shows the rest as regions of their own. Nothing is ever resized.",
         },
@@ -118,6 +125,7 @@ class Settings:
         Literal["compare", "drop"],
         {
             "label": "Alpha",
+            "group": "pair",
             "help": "'compare' looks at transparency too, and not at the colour of what is fully transparent; a "
             "missing alpha is opaque. 'drop' looks at the colour alone.",
         },
@@ -126,6 +134,7 @@ class Settings:
         int,
         {
             "label": "Dimensions",
+            "group": "pair",
             "min": 2,
             "max": 3,
             "step": 1,
@@ -138,6 +147,7 @@ class Settings:
         Literal["uniform", "gaussian"],
         {
             "label": "Window",
+            "group": "ssim",
             "help": "Weights of the SSIM window: 'uniform' weighs all pixels of a square alike, "
             "'gaussian' is that of Wang et al. (2004).",
         },
@@ -146,6 +156,7 @@ class Settings:
         int,
         {
             "label": "Window size",
+            "group": "ssim",
             "min": 3,
             "max": LARGEST_WIN_SIZE,
             "step": 2,
@@ -158,6 +169,7 @@ class Settings:
         float,
         {
             "label": "Sigma",
+            "group": "ssim",
             "min": 0.3,
             "max": 25.0,
             "step": 0.1,
@@ -170,6 +182,7 @@ class Settings:
         bool,
         {
             "label": "Sample covariance",
+            "group": "ssim",
             "help": "Divide variances by N - 1 (scikit-image's default) instead of N (Wang et al.).",
         },
     ] = True
@@ -177,6 +190,7 @@ class Settings:
         float,
         {
             "label": "Data range",
+            "group": "ssim",
             "min": 0.0,
             "max": 1e300,
             "step": 1.0,
@@ -190,6 +204,7 @@ class Settings:
         Literal["auto", "last", "none"],
         {
             "label": "Channels",
+            "group": "pair",
             "help": "Where colour is in an array: 'last' is a last axis of 3 (RGB) or 4 (RGBA), 'none' is no colour, "
             "'auto' takes a last axis of 3 or 4 in a 3-D array as colour. Layers know by themselves.",
         },
