@@ -24,6 +24,7 @@ import pytest
 from calls import Run, assert_one_error
 from hypothesis import given
 from hypothesis import strategies as st
+from selenium.webdriver.support.wait import WebDriverWait
 from test_compare import assert_equal
 
 from napari_image_diff import Comparison, Settings, batches, compare, compare_folders, files, reading, runs, tiles
@@ -513,3 +514,60 @@ def test_a_bar_is_shown_on_a_screen_only(folders: Folders, monkeypatch: pytest.M
         monkeypatch.setattr(sys, "stderr", screen)
         main([*map(str, folders), "--pattern", "plots/[0-3].png"])
         assert ("pairs" in screen.getvalue()) == shown
+
+
+# --- the index, in a browser ---
+
+
+@pytest.fixture
+def index(run: Run, folders: Folders, tmp_path: Path, browser: Any) -> Iterator[Any]:
+    """The index of the folders and of a file with a hostile name, at a phone's width; nothing may go wrong in it."""
+    hostile = "plots/<img src=x onerror=alert(1)>'\"&.png"
+    write(folders[0] / "x.png", make_image(8))
+    write(folders[1] / "x.png", change(make_image(8), 20))
+    for folder in folders:
+        (folder / "x.png").rename(folder / hostile)
+    run(*folders, "--out", tmp_path / "out")
+    screen = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)
+    browser.get((tmp_path / "out" / "index.html").as_uri())
+    yield browser
+    assert browser.get_log("browser") == []
+    asked = re.findall(r'"Network\.requestWillBeSent".*?"url":"(.{30})', str(browser.get_log("performance")))
+    assert asked
+    assert [url for url in asked if not url.startswith(("data:", "file:///"))] == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names on Windows")
+def test_index_lists_pairs_from_worst_to_best(index: Any, folders: Folders) -> None:
+    def script(code: str) -> Any:
+        return index.execute_script(f"return {code}")
+
+    names = script("[...document.querySelectorAll('.pair')].map(x => x.dataset.name)")
+    assert names[:4] == ["plots/5.png", "gone.png", "plots/4.png", "plots/3.png"]
+    assert names[4].startswith("plots/<img")
+    assert names[5:] == ["plots/1.png"]
+    titles = script("[...document.querySelectorAll('.pair h3')].map(x => x.textContent)")
+    assert titles == names
+    assert script("document.querySelector('h1').textContent").split() == ["6", "of", "8", "pairs", "need", "a", "look"]
+    assert script("document.documentElement.scrollWidth") <= 360
+    # Pictures are loaded as they come into view
+    for picture in index.find_elements("css selector", ".pair img"):
+        index.execute_script("arguments[0].scrollIntoView()", picture)
+        WebDriverWait(index, 20, poll_frequency=0.02).until(lambda _, it=picture: it.get_property("naturalWidth") == 248)
+    assert len(index.find_elements("css selector", "img")) == 3
+    field = index.find_element("id", "filter")
+    field.send_keys("PLOTS/3")
+    assert [row.is_displayed() for row in index.find_elements("css selector", ".pair")] == [
+        name == "plots/3.png" for name in names
+    ]
+    assert script("document.getElementById('shown').value") == "1 of 6"
+    details = index.find_element("css selector", "details")
+    assert not index.find_element("css selector", ".same-pairs").is_displayed()
+    details.find_element("css selector", "summary").click()
+    assert index.find_element("css selector", ".same-pairs").text.split()[0] == "plots/0.png"
+    index.find_element("partial link text", "plots/3.png").click()
+    WebDriverWait(index, 20).until(lambda browser: browser.title.startswith("Different"))
+    assert "3.png" in index.find_element("css selector", "header").text

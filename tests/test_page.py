@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import NoAlertPresentException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -26,8 +25,6 @@ from napari_image_diff import compare
 from napari_image_diff.judging import Limits
 from napari_image_diff.page import LONGEST_SIDE, MOST_REGIONS, _number, make_page
 from napari_image_diff.report import describe_file, make_report, write_report
-
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 
 BEFORE = np.random.default_rng(3).integers(90, 110, (120, 180, 3), dtype=np.uint8)
 AFTER = BEFORE.copy()
@@ -340,31 +337,6 @@ Open = Callable[..., webdriver.Chrome]
 
 # Two pictures that can be told apart at any place
 RED, BLUE = (200, 20, 20), (20, 20, 200)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    if not (CHROMIUM.exists() and DRIVER.exists()):
-        pytest.skip(f"{CHROMIUM} or {DRIVER} is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (
-        "headless=new",
-        "no-sandbox",
-        "disable-gpu",
-        "disable-quic",
-        "no-first-run",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        f"user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    driver.set_page_load_timeout(60)
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
