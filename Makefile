@@ -44,6 +44,7 @@ bench:
 	tools/bootstrap.sh --headless
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python benchmarks/engine.py $(ARGS)
+	$(BIN)/python benchmarks/files.py
 	$(SCREEN) $(BIN)/python benchmarks/gui.py
 
 bench-detection:

@@ -556,7 +556,9 @@ def test_index_lists_pairs_from_worst_to_best(index: Any, folders: Folders) -> N
     # Pictures are loaded as they come into view
     for picture in index.find_elements("css selector", ".pair img"):
         index.execute_script("arguments[0].scrollIntoView()", picture)
-        WebDriverWait(index, 20, poll_frequency=0.02).until(lambda _, it=picture: it.get_property("naturalWidth") == 248)
+        WebDriverWait(index, 20, poll_frequency=0.02).until(
+            lambda _, it=picture: it.get_property("naturalWidth") == 248
+        )
     assert len(index.find_elements("css selector", "img")) == 3
     field = index.find_element("id", "filter")
     field.send_keys("PLOTS/3")

@@ -9,6 +9,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -49,9 +50,12 @@ def name_of(path: Path) -> str:
 
 @pytest.fixture
 def beside_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work where before.png and after.png are."""
-    for name, (image, *_) in zip(("before.png", "after.png"), photo(), strict=True):
+    """Work where before.png and after.png are, and two folders with the same as a pair and one that did not change."""
+    for name, folder, (image, *_) in zip(("before.png", "after.png"), ("expected", "build"), photo(), strict=True):
         iio.imwrite(tmp_path / name, image)
+        (tmp_path / folder).mkdir()
+        shutil.copy(tmp_path / name, tmp_path / folder / "photo.png")
+        shutil.copy(tmp_path / "before.png", tmp_path / folder / "same.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
