@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -552,6 +553,13 @@ def test_opencv_keeps_its_log_level(run: Run, pair: tuple[Path, Path]) -> None:
 
     level = log.getLogLevel()
     run(*pair)
+    assert log.getLogLevel() == level
+    # As where two threads read, and the second to begin is the last to end
+    with ExitStack() as one, ExitStack() as other:
+        one.enter_context(reading._silence)
+        other.enter_context(reading._silence)
+        one.close()
+        assert log.getLogLevel() == reading.SILENT != level
     assert log.getLogLevel() == level
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -91,17 +91,14 @@ def _size_of_png(path: Path) -> tuple[int, ...]:
 
 def _size_of_jpeg(path: Path) -> tuple[int, ...]:
     """Return rows and columns of a JPEG."""
-    from PIL import Image, UnidentifiedImageError
+    # Not Image.open, which has a limit of its own, of the whole process, that only warns
+    from PIL.JpegImagePlugin import JpegImageFile
 
-    # Pillow has a limit of its own, of the whole process, that only warns
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with Image.open(path) as picture:
+        with JpegImageFile(path) as picture:
             return picture.height, picture.width
-    except UnidentifiedImageError as error:
+    except SyntaxError as error:
         raise ValueError(f"it is damaged, or not a {path.suffix[1:].upper()} file") from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _size_of_tiff(path: Path) -> tuple[int, ...]:
@@ -157,7 +154,7 @@ def _decode(path: Path, flags: int) -> Any:
     """Read with OpenCV: Pillow cuts 16-bit colour to 8 bits without a word and leaves CMYK for RGBA."""
     import cv2
 
-    with _silent_opencv():
+    with _silence:
         image: Any = cv2.imdecode(np.fromfile(path, np.uint8), flags)
     if image is None:
         raise ValueError(f"it is damaged, or not a {path.suffix[1:].upper()} file")
@@ -166,26 +163,50 @@ def _decode(path: Path, flags: int) -> Any:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
 
 
-@contextmanager
-def _silent_opencv() -> Iterator[None]:
-    """Keep OpenCV's own warnings off stderr, where we say it in one line; its log level is of the whole process."""
+class _Silence:
+    """Keeps OpenCV's own warnings off stderr, where we say it in one line, while any thread reads.
+
+    Its log level is of the whole process.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._readers = 0
+        self._level: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._readers:
+                log = _find_log()
+                self._level = log.getLogLevel()
+                log.setLogLevel(SILENT)
+            self._readers += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if not self._readers:
+                _find_log().setLogLevel(self._level)
+
+
+def _find_log() -> Any:
     import cv2
 
-    log: Any = getattr(cv2.utils, "logging", cv2)  # in OpenCV 5 and 4
-    level = log.getLogLevel()
-    log.setLogLevel(SILENT)
-    try:
-        yield
-    finally:
-        log.setLogLevel(level)
+    return getattr(cv2.utils, "logging", cv2)  # in OpenCV 5 and 4
+
+
+_silence = _Silence()
+# Who writes a reader need not think of threads
+_by_plugins = Lock()
 
 
 def _read_by_plugins(path: Path) -> Any:
     """Return the first image that napari's reader plugins find in a file."""
     import npe2
 
-    npe2.PluginManager.instance().discover()
-    layers: list[Any] = npe2.read([str(path)], stack=False)
+    with _by_plugins:
+        npe2.PluginManager.instance().discover()
+        layers: list[Any] = npe2.read([str(path)], stack=False)
     for layer in layers:
         data, attributes, kind = _full_layer(*layer)
         if kind == "image" and data is not None:

@@ -254,16 +254,16 @@ class Settings:
             raise TypeError(
                 f"no such setting: {', '.join(sorted(unknown))}; the settings are {', '.join(describe_fields())}"
             )
-        return dataclasses.replace(settings, **changes)
+        return dataclasses.replace(settings, **changes) if changes else settings
 
 
 @functools.cache
 def describe_fields() -> dict[str, tuple[Any, dict[str, Any]]]:
     """Return ``{field: (type, metadata)}`` of `Settings`, in order.
 
-    The metadata have ``label`` and ``help``, and for numbers ``min``, ``max``, ``step`` (all inclusive) and ``unit``.
-    ``zero`` is what 0 stands for, where not for a number; ``bounds`` is "of controls" where numbers beyond ``min`` and
-    ``max`` make sense too.
+    The metadata have ``label``, ``help`` and ``group`` ("changes", "pair" or "ssim"), and for numbers ``min``, ``max``,
+    ``step`` (all inclusive) and ``unit``. ``zero`` is what 0 stands for, where not for a number; ``bounds`` is "of
+    controls" where numbers beyond ``min`` and ``max`` make sense too.
     """
     hints = get_type_hints(Settings, include_extras=True)
     return {name: (kind, metadata) for name, (kind, metadata) in zip(hints, map(get_args, hints.values()), strict=True)}
