@@ -100,8 +100,8 @@ def measure_limits(pairs: Sequence[tuple[Pair, NDArray[np.float32]]], step: tile
 def _count(source: evidence.Source, radius: int, step: tiles.Step) -> noise.Counts:
     """Return what is counted in a sample of a plane."""
     sample = evidence.sample_tiles(source.before.shape)
-    # Counts are large: some tiles share theirs
-    size = max(1, len(sample) // (2 * tiles.count_threads()))
+    # Counts are large: the tiles of a thread share theirs
+    size = -(-len(sample) // tiles.count_threads())
     parts = [sample[first : first + size] for first in range(0, len(sample), size)]
     count = functools.partial(evidence.count_tiles, source, radius=radius)
     return functools.reduce(noise.Counts.__add__, tiles.map_tiles(count, parts, tiles.uncounted(step)))

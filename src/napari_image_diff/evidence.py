@@ -107,9 +107,9 @@ def count_tiles(source: Source, tiles: Sequence[tuple[int, int, int, int]], radi
     """Count noise and edges of some tiles with the tolerance `radius`."""
     channels = 1 + _count_colours(source)
     counts = Counts(
-        np.zeros((channels, len(CELLS), 3, ACTIVITIES, INTENSITIES, BINS), np.int64),
-        np.zeros((ACTIVITIES, 2 * STRUCTURE_BINS), np.int64),
-        np.zeros(3, np.int64),
+        np.zeros((channels, len(CELLS), 3, ACTIVITIES, INTENSITIES, BINS), np.int32),
+        np.zeros((ACTIVITIES, 2 * STRUCTURE_BINS), np.int32),
+        np.zeros(3, np.int32),
     )
     for tile in tiles:
         _count_tile(source, tile, radius, counts)
@@ -123,16 +123,7 @@ def _count_tile(source: Source, tile: tuple[int, int, int, int], radius: int, co
     luma, colours, valid = _read_block(source, tile, rim)
     activity = _count_block(luma, colours, valid, radius, box, counts)
     difference = source.difference[tile[0] : tile[2], tile[1] : tile[3]]
-    known = ~np.isnan(difference)
-    places = np.minimum(difference[known] * STRUCTURE_BINS, 2 * STRUCTURE_BINS - 1).astype(np.int64)
-    places += _spread(activity, rim, difference.shape)[known] * (2 * STRUCTURE_BINS)
-    counts.structure[:] += np.bincount(places, minlength=counts.structure.size).reshape(counts.structure.shape)
-
-
-def _spread(of_blocks: NDArray[Any], rim: int, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return values of blocks, the rim among them, for each pixel of the `shape` within the rim."""
-    inner = of_blocks[rim // BLOCK :, rim // BLOCK :]
-    return np.repeat(np.repeat(inner, BLOCK, axis=0), BLOCK, axis=1)[: shape[0], : shape[1]]
+    _count_structure(difference, activity[rim // BLOCK :, rim // BLOCK :], counts.structure)
 
 
 def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: NDArray[np.float32]) -> None:
@@ -377,23 +368,20 @@ def _fill_luma(plane, top, left, scale, out):  # type: ignore[no-untyped-def]
 @_compile
 def _fill_colours(image, top, left, scale, out):  # type: ignore[no-untyped-def]
     """Write R - G, (R + G) / 2 - B and alpha, if there is one, averaged over 2 x 2 pixels."""
-    height, width = image.shape[0], image.shape[1]
-    # Cells from `first` to `last` lie within the image
-    first = min(max(0, -(left // 2)), out.shape[2])
-    last = max(first, min(out.shape[2], (width - left) // 2))
+    height, width, channels = image.shape
+    inner, outer = min(max(0, -left), 2 * out.shape[2]), max(0, min(2 * out.shape[2], width - left))
+    rows = np.empty((2, 2 * out.shape[2], channels), image.dtype)
     for i in range(out.shape[1]):
-        upper, lower = image[_mirrored(top + 2 * i, height)], image[_mirrored(top + 2 * i + 1, height)]
-        begin, end = left + 2 * first, left + 2 * last
-        _mix_colours(upper[begin:end], lower[begin:end], scale, out[:, i, first:last])
-        for j in range(out.shape[2]):
-            if not first <= j < last:
-                columns = np.array([_mirrored(left + 2 * j, width), _mirrored(left + 2 * j + 1, width)])
-                ends = np.empty((2, 2, image.shape[2]), image.dtype)
-                for k in range(2):
-                    for c in range(image.shape[2]):
-                        ends[0, k, c] = upper[columns[k], c]
-                        ends[1, k, c] = lower[columns[k], c]
-                _mix_colours(ends[0], ends[1], scale, out[:, i, j : j + 1])
+        for k in range(2):
+            line, row = image[_mirrored(top + 2 * i + k, height)], rows[k]
+            for j in range(inner):
+                row[j] = line[_mirrored(left + j, width)]
+            for j in range(outer, row.shape[0]):
+                row[j] = line[_mirrored(left + j, width)]
+            source, target = line[left + inner : left + outer].reshape(-1), row[inner:outer].reshape(-1)
+            for j in range(target.size):
+                target[j] = source[j]
+        _mix_colours(rows[0], rows[1], scale, out[:, i])
 
 
 @_compile
@@ -593,6 +581,17 @@ def _weigh_cells(a, b, luma_a, luma_b, activity, least, limits, disc, parents, o
 
 
 @_compile
+def _count_structure(difference, activity, counts):  # type: ignore[no-untyped-def]
+    """Count 1 - SSIM of the pixels that are valid, for the activity of their blocks."""
+    for i in range(difference.shape[0]):
+        for j in range(difference.shape[1]):
+            value = difference[i, j] * np.float32(STRUCTURE_BINS)
+            if value == value:
+                place = np.uint32(min(max(value, np.float32(0)), np.float32(2 * STRUCTURE_BINS - 1)))
+                counts[activity[i // BLOCK, j // BLOCK], place] += 1
+
+
+@_compile
 def _raise(found, other):  # type: ignore[no-untyped-def]
     """Raise `found` to `other`, which is given in cells twice as large."""
     for i in range(found.shape[0]):
@@ -658,13 +657,14 @@ def _count_cells(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid,
     """
     width = a.shape[1]
     step = width // activity.shape[1]
-    size = BLOCK // step
     rows_a, rows_b = np.zeros((4, width), np.float32), np.zeros((4, width), np.float32)
-    low_a, high_a, low_b, high_b = rows_a[0], rows_a[1], rows_b[0], rows_b[1]
     values = np.zeros((3, width), np.float32)
     bits = values.view(np.int32)
-    quantities = 3 if raw_a.size else 2
-    strong = np.float32(255 * STRONG_EDGE)
+    places = np.zeros((6, width), np.uint32)
+    base, one, other = places[0], places[1], places[2]
+    counted = np.ones(width, np.uint32)
+    half = np.float32(0.5)
+    histograms = counts.reshape(3, -1)
     for i in range(box[0], box[2]):
         x, y, light_a, light_b = a[i], b[i], luma_a[i], luma_b[i]
         _find_envelope(a, i, disc, rows_a)
@@ -674,19 +674,55 @@ def _count_cells(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid,
         _find_residual(x, y, rows_a, rows_b, values[1])
         if raw_a.size:
             p, q, r, s = raw_a[i], raw_b[i], raw_a[i + 1], raw_b[i + 1]
+            grain = values[2]
             for j in range(width - 1):
-                values[2, j] = abs((q[j] - p[j]) - (q[j + 1] - p[j + 1]) - (s[j] - r[j]) + (s[j + 1] - r[j + 1])) / 2
-        for j in range(box[1], box[3]):
-            if valid.size and not valid[i * size, j * size]:
-                continue
-            if edges.size and min(high_a[j] - low_a[j], high_b[j] - low_b[j]) > strong:
-                place = (i - box[0]) // EDGE_CELL, (j - box[1]) // EDGE_CELL
-                edges[0, place[0], place[1]] += 1
-                edges[1, place[0], place[1]] += values[1, j] > strong
-                edges[2, place[0], place[1]] += values[0, j] > 0
-            k = activity[i // step, j // step]
-            one, other = _bin_of_intensity(light_a[j]), _bin_of_intensity(light_b[j])
+                grain[j] = abs((q[j] - p[j]) - (q[j + 1] - p[j + 1]) - (s[j] - r[j]) + (s[j + 1] - r[j + 1])) * half
+        if valid.size:
+            for j in range(width):
+                counted[j] = valid[i * (BLOCK // step), j * (BLOCK // step)]
+        if edges.size:
+            _count_edges(rows_a, rows_b, values, counted, box, edges[:, (i - box[0]) // EDGE_CELL])
+        if i == box[0] or i % step == 0:
+            for j in range(width):
+                base[j] = activity[i // step, j // step] * (INTENSITIES * BINS)
+        for j in range(width):
+            one[j] = base[j] + _bin_of_intensity(light_a[j]) * BINS
+        for j in range(width):
+            other[j] = base[j] + _bin_of_intensity(light_b[j]) * BINS
+        for m in range(3):
+            place, of_cells = places[3 + m], bits[m]
+            for j in range(width):
+                place[j] = min(max((of_cells[j] >> 19) - FIRST_BIN, 0), BINS - 1)
+        _add_cells(places[:, box[1] : box[3]], counted[box[1] : box[3]], histograms, 3 if raw_a.size else 2)
+
+
+@_compile
+def _add_cells(places, counted, histograms, quantities):  # type: ignore[no-untyped-def]
+    """Count a row of cells in the bins of before's intensity and of after's."""
+    for j in range(counted.size):
+        one, other, count = places[1, j], places[2, j], counted[j]
+        # Mostly both are the same
+        times = 2 * count if one == other else count
+        for m in range(quantities):
+            histograms[m, np.uint32(one + places[3 + m, j])] += times
+        if one != other:
             for m in range(quantities):
-                place = min(max((bits[m, j] >> 19) - FIRST_BIN, 0), BINS - 1)
-                counts[m, k, one, place] += 1
-                counts[m, k, other, place] += 1
+                histograms[m, np.uint32(other + places[3 + m, j])] += times
+
+
+@_compile
+def _count_edges(rows_a, rows_b, values, counted, box, edges):  # type: ignore[no-untyped-def]
+    """Count the cells of a row on strong edges, those of them with a large residual, and those that differ at all."""
+    low_a, high_a, low_b, high_b = rows_a[0], rows_a[1], rows_b[0], rows_b[1]
+    strong = np.float32(255 * STRONG_EDGE)
+    found = 0
+    for j in range(counted.size):
+        found += (high_a[j] - low_a[j] > strong) & (high_b[j] - low_b[j] > strong)
+    if not found:
+        return
+    for j in range(box[1], box[3]):
+        if counted[j] and min(high_a[j] - low_a[j], high_b[j] - low_b[j]) > strong:
+            k = (j - box[1]) // EDGE_CELL
+            edges[0, k] += 1
+            edges[1, k] += values[1, j] > strong
+            edges[2, k] += values[0, j] > 0
