@@ -747,7 +747,7 @@ def _sample(window, top, left, matrix, samples):  # type: ignore[no-untyped-def]
     size, patch = window.shape[0], samples.shape[0]
     k, m = int(top), int(left)
     turned = matrix[0, 0] != 1 or matrix[0, 1] != 0 or matrix[1, 0] != 0 or matrix[1, 1] != 1
-    if not turned and k == top and m == left and 1 <= min(k, m) and max(k, m) + patch < size - 1:
+    if not turned and k == top and m == left and min(k, m) >= 1 and max(k, m) + patch < size - 1:
         # A whole shift copies
         for i in range(patch):
             for j in range(patch):

@@ -111,9 +111,21 @@ def count_tiles(source: Source, tiles: Sequence[tuple[int, int, int, int]], radi
         np.zeros((ACTIVITIES, 2 * STRUCTURE_BINS), np.int32),
         np.zeros(3, np.int32),
     )
-    for tile in tiles:
+    for tile in _join(tiles):
         _count_tile(source, tile, radius, counts)
     return counts
+
+
+def _join(tiles: Sequence[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
+    """Return tiles as wide as those to write, in which there are those side by side."""
+    joined: list[tuple[int, int, int, int]] = []
+    for tile in tiles:
+        top, left, bottom, right = joined[-1] if joined else (-1, 0, 0, 0)
+        if (top, right) == tile[:2] and tile[3] - left <= TILE[1]:
+            joined[-1] = (top, left, bottom, tile[3])
+        else:
+            joined.append(tile)
+    return joined
 
 
 def _count_tile(source: Source, tile: tuple[int, int, int, int], radius: int, counts: Counts) -> None:
@@ -326,7 +338,7 @@ def _count_block(
     activity = _bins_of_activity([_measure_span(views, 1) for views in channels])
     lights = channels[0]
     none = lights.raw_before[:0]
-    edges = np.zeros((3, SAMPLE // EDGE_CELL, SAMPLE // EDGE_CELL), np.int64)
+    edges = np.zeros((3, SAMPLE // EDGE_CELL, luma[0].shape[1]), np.uint32)
     for channel, views in enumerate(channels):
         for cell in range(views.first, _last(radius, views.first) + 1):
             size = CELLS[cell]
@@ -336,7 +348,8 @@ def _count_block(
                 *views.of(cell), *raw, *lights.of(cell), activity, _disc(radius, channel), cells, valid,
                 counts.noise[channel, cell], edges if channel == cell == 0 else edges[:0],
             )  # fmt: skip
-    counts.edges[:] += count_squares(*edges)
+    squares = np.add.reduceat(edges[..., box[1] : box[3]], range(0, box[3] - box[1], EDGE_CELL), axis=2)
+    counts.edges[:] += count_squares(*squares)
     return activity
 
 
@@ -371,40 +384,40 @@ def _fill_colours(image, top, left, scale, out):  # type: ignore[no-untyped-def]
     height, width, channels = image.shape
     inner, outer = min(max(0, -left), 2 * out.shape[2]), max(0, min(2 * out.shape[2], width - left))
     rows = np.empty((2, 2 * out.shape[2], channels), image.dtype)
+    both = np.empty(rows[0].size, scale.dtype)
+    columns = np.array([_mirrored(left + j, width) for j in range(rows.shape[1])])
+    outside = np.append(np.arange(inner), np.arange(outer, columns.size))
     for i in range(out.shape[1]):
         for k in range(2):
             line, row = image[_mirrored(top + 2 * i + k, height)], rows[k]
-            for j in range(inner):
-                row[j] = line[_mirrored(left + j, width)]
-            for j in range(outer, row.shape[0]):
-                row[j] = line[_mirrored(left + j, width)]
+            for j in outside:
+                for c in range(channels):
+                    row[j, c] = line[columns[j], c]
             source, target = line[left + inner : left + outer].reshape(-1), row[inner:outer].reshape(-1)
             for j in range(target.size):
                 target[j] = source[j]
-        _mix_colours(rows[0], rows[1], scale, out[:, i])
+        _mix_colours(rows[0], rows[1], scale, both, out[0, i], out[1, i], out[channels - 2, i])
 
 
 @_compile
-def _mix_colours(upper, lower, scale, out):  # type: ignore[no-untyped-def]
+def _mix_colours(upper, lower, scale, both, red_green, blue, alpha):  # type: ignore[no-untyped-def]
     t = scale.dtype.type
     factor = scale[0] / 4
     half = t(0.5)
     # Both rows first: a loop over what lies side by side is vectorised
     channels = upper.shape[1]
-    both = np.empty(upper.size, scale.dtype)
     one, other = upper.reshape(-1), lower.reshape(-1)
     for k in range(both.size):
         both[k] = t(one[k]) + t(other[k])
     cells = both.reshape(-1, 2 * channels)
-    for j in range(out.shape[1]):
-        red = cells[j, 0] + cells[j, channels]
-        green = cells[j, 1] + cells[j, 1 + channels]
-        blue = cells[j, 2] + cells[j, 2 + channels]
-        out[0, j] = np.float32((red - green) * factor)
-        out[1, j] = np.float32(((red + green) * half - blue) * factor)
-    if out.shape[0] > 2:
-        for j in range(out.shape[1]):
-            out[2, j] = np.float32((cells[j, 3] + cells[j, 7]) * factor)
+    for j in range(red_green.size):
+        r, g = cells[j, 0] + cells[j, channels], cells[j, 1] + cells[j, 1 + channels]
+        b = cells[j, 2] + cells[j, 2 + channels]
+        red_green[j] = np.float32((r - g) * factor)
+        blue[j] = np.float32(((r + g) * half - b) * factor)
+    if channels > 3:
+        for j in range(alpha.size):
+            alpha[j] = np.float32((cells[j, 3] + cells[j, 7]) * factor)
 
 
 @_compile
@@ -681,7 +694,8 @@ def _count_cells(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid,
             for j in range(width):
                 counted[j] = valid[i * (BLOCK // step), j * (BLOCK // step)]
         if edges.size:
-            _count_edges(rows_a, rows_b, values, counted, box, edges[:, (i - box[0]) // EDGE_CELL])
+            k = (i - box[0]) // EDGE_CELL
+            _count_edges(rows_a, rows_b, values, counted, edges[0, k], edges[1, k], edges[2, k])
         if i == box[0] or i % step == 0:
             for j in range(width):
                 base[j] = activity[i // step, j // step] * (INTENSITIES * BINS)
@@ -693,13 +707,13 @@ def _count_cells(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid,
             place, of_cells = places[3 + m], bits[m]
             for j in range(width):
                 place[j] = min(max((of_cells[j] >> 19) - FIRST_BIN, 0), BINS - 1)
-        _add_cells(places[:, box[1] : box[3]], counted[box[1] : box[3]], histograms, 3 if raw_a.size else 2)
+        _add_cells(places, counted, box[1], box[3], histograms, 3 if raw_a.size else 2)
 
 
 @_compile
-def _add_cells(places, counted, histograms, quantities):  # type: ignore[no-untyped-def]
-    """Count a row of cells in the bins of before's intensity and of after's."""
-    for j in range(counted.size):
+def _add_cells(places, counted, first, last, histograms, quantities):  # type: ignore[no-untyped-def]
+    """Count the cells `first` to `last` of a row in the bins of before's intensity and of after's."""
+    for j in range(first, last):
         one, other, count = places[1, j], places[2, j], counted[j]
         # Mostly both are the same
         times = 2 * count if one == other else count
@@ -711,18 +725,14 @@ def _add_cells(places, counted, histograms, quantities):  # type: ignore[no-unty
 
 
 @_compile
-def _count_edges(rows_a, rows_b, values, counted, box, edges):  # type: ignore[no-untyped-def]
+def _count_edges(rows_a, rows_b, values, counted, found, displaced, other):  # type: ignore[no-untyped-def]
     """Count the cells of a row on strong edges, those of them with a large residual, and those that differ at all."""
     low_a, high_a, low_b, high_b = rows_a[0], rows_a[1], rows_b[0], rows_b[1]
-    strong = np.float32(255 * STRONG_EDGE)
-    found = 0
+    change, residual = values[0], values[1]
+    strong, zero = np.float32(255 * STRONG_EDGE), np.float32(0)
+    none = np.uint32(0)
     for j in range(counted.size):
-        found += (high_a[j] - low_a[j] > strong) & (high_b[j] - low_b[j] > strong)
-    if not found:
-        return
-    for j in range(box[1], box[3]):
-        if counted[j] and min(high_a[j] - low_a[j], high_b[j] - low_b[j]) > strong:
-            k = (j - box[1]) // EDGE_CELL
-            edges[0, k] += 1
-            edges[1, k] += values[1, j] > strong
-            edges[2, k] += values[0, j] > 0
+        on_edge = counted[j] if min(high_a[j] - low_a[j], high_b[j] - low_b[j]) > strong else none
+        found[j] += on_edge
+        displaced[j] += on_edge if residual[j] > strong else none
+        other[j] += on_edge if change[j] > zero else none

@@ -218,7 +218,7 @@ def _deviation(median: Any, tail: Any, slack: Any) -> Any:
 
 @_compile
 def _find_quantiles(histograms, share):  # type: ignore[no-untyped-def]
-    """Return the values below which `share` of each histogram (activities, intensities, bins) lies, 0 where it is empty.
+    """Return the values below which `share` of each histogram (activities, intensities, bins) lies, 0 if it is empty.
 
     The same of all histograms together follows, and how many pixels each has.
     """
