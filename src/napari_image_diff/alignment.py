@@ -111,15 +111,23 @@ class _Pair(NamedTuple):
     """The unit of intensity: 1 of 255 levels."""
 
 
-class _Scene(NamedTuple):
-    """Patches of a pair. Their samples are the means of `step` by `step` pixels, in levels."""
+class _Places(NamedTuple):
+    """Where patches lie. Their samples are the means of `step` by `step` pixels."""
 
-    pair: _Pair
     step: int
     patch: int
     """Samples along the side of a patch."""
     corners: NDArray[np.int64]
     """(n, 2): first pixel of each window, a patch with `MARGIN` around it, in before."""
+
+
+class _Scene(NamedTuple):
+    """Patches of a pair, in levels; `step`, `patch` and `corners` as in `_Places`."""
+
+    pair: _Pair
+    step: int
+    patch: int
+    corners: NDArray[np.int64]
     smooth: NDArray[np.float32]
     """(n, size, size): windows of before, smoothed."""
     sharp: NDArray[np.float32]
@@ -188,10 +196,10 @@ def find_alignment(before: NDArray[Any], after: NDArray[Any], model: Model, data
     if model == "none":
         return answer("off", "not asked for")
     pair = _Pair(before, after, data_range / 255)
-    scene = _find_scene(pair)
-    if scene is None:
+    found = _find_scenes(pair)
+    if found is None:
         return answer("not needed", "too little texture to tell")
-    estimating, judging = _take(scene, 0), _take(scene, 1)
+    estimating, places = found
     lying = _measure(estimating, _IDENTITY)
     matrix, share = _IDENTITY, _same_share(lying)
     # Noise makes the first step up to half too short
@@ -200,7 +208,7 @@ def find_alignment(before: NDArray[Any], after: NDArray[Any], model: Model, data
         near, reach = _same_share(_measure(estimating, matrix)), _reach(matrix, before.shape)
         if near < (ENOUGH if reach < SMALLEST else SURE) or reach > NEAR:
             matrix = _search(estimating, model, matrix)
-        matrix = _judge(judging, matrix, model)
+        matrix = _judge(_cut_scene(pair, places), matrix, model)
     if _reach(matrix, before.shape) >= SMALLEST:
         return answer("aligned", _tell(answer("aligned", "", matrix)), matrix)
     if np.count_nonzero(lying.textured) < FEWEST:
@@ -253,47 +261,50 @@ def _tell(alignment: Alignment) -> str:
     return text
 
 
-def _find_scene(pair: _Pair) -> _Scene | None:
-    """Return patches of the smallest step at which before shows texture; None if there is none."""
+def _find_scenes(pair: _Pair) -> tuple[_Scene, _Places] | None:
+    """Return patches of the smallest step at which before shows texture; None if there is none.
+
+    They are those that estimate; the places of those that judge follow.
+    """
     best, most = None, FEWEST - 1
     step = 1
     while step <= LARGEST_STEP and min(*pair.before.shape, *pair.after.shape) // step >= SMALLEST_SIDE:
-        scene = _look(pair, step)
-        variance = _measure_variance(scene.smooth, MARGIN)
-        count = int(np.count_nonzero(_has_texture(variance, scene.grain)))
-        if count >= max(2 * FEWEST, len(scene.corners) / 3):
-            return scene
+        estimating, judging = _place(pair.before, step)
+        scene = _cut_scene(pair, estimating)
+        count, enough = _count_textured(scene), max(2 * FEWEST, 2 * len(scene.corners) / 3)
+        if count < enough:
+            count += _count_textured(_cut_scene(pair, judging))
+        if count >= enough:
+            return scene, judging
         if count > most:
-            best, most = scene, count
+            best, most = (scene, judging), count
         step *= 2
     return best
+
+
+def _count_textured(scene: _Scene) -> int:
+    """Return how many patches of before have texture."""
+    return int(np.count_nonzero(_has_texture(_measure_variance(scene.smooth, MARGIN), scene.grain)))
 
 
 def _has_texture(variance: NDArray[np.float64], grain: NDArray[np.float64]) -> NDArray[np.bool_]:
     return (variance > TEXTURE * NOISE * grain) & (variance > FAINTEST**2)
 
 
-def _look(pair: _Pair, step: int) -> _Scene:
-    """Choose a patch in every cell of a grid, where before has most texture, and cut it out."""
-    side = min(pair.before.shape) // step
-    patch = PATCH if side >= 6 * PATCH else PATCH // 2
-    corners = _place(pair.before, step, patch)
-    return _Scene(pair, step, patch, corners, *_cut(pair.before, corners, step, patch + 2 * MARGIN, pair.level))
+def _cut_scene(pair: _Pair, places: _Places) -> _Scene:
+    """Return patches of before, cut out."""
+    size = places.patch + 2 * MARGIN
+    return _Scene(pair, *places, *_cut(pair.before, places.corners, places.step, size, pair.level))
 
 
-def _take(scene: _Scene, part: Literal[0, 1]) -> _Scene:
-    """Return the patches that estimate, 0, or those that judge, 1."""
-    half = len(scene.corners) // 2
-    mine = slice(part * half, (part + 1) * half)
-    return scene._replace(
-        corners=scene.corners[mine], smooth=scene.smooth[mine], sharp=scene.sharp[mine], grain=scene.grain[mine]
-    )
+def _place(plane: NDArray[Any], step: int) -> tuple[_Places, _Places]:
+    """Return places for patches where `plane` has most texture in each cell of a grid.
 
-
-def _place(plane: NDArray[Any], step: int, patch: int) -> NDArray[np.int64]:
-    """Return the first pixels of windows spread over `plane`: of the white cells of a chessboard, then of the black."""
+    They are those in the white cells of a chessboard, which estimate, and as many in the black ones, which judge.
+    """
     import cv2
 
+    patch = PATCH if min(plane.shape) // step >= 6 * PATCH else PATCH // 2
     stride = find_stride(plane.shape)
     preview = plane[::stride, ::stride].astype(np.result_type(plane.dtype, np.float32))
     side = max(1, patch * step // stride)
@@ -307,7 +318,7 @@ def _place(plane: NDArray[Any], step: int, patch: int) -> NDArray[np.int64]:
     corners = _choose(energy, *cuts, half, stride)
     black = np.add.outer(*(np.arange(len(each) - 1) for each in cuts)) % 2 == 1
     both = min(np.count_nonzero(black), np.count_nonzero(~black))
-    return np.concatenate([corners[~black][:both], corners[black][:both]])
+    return _Places(step, patch, corners[~black][:both]), _Places(step, patch, corners[black][:both])
 
 
 @_compile
@@ -528,7 +539,7 @@ def _search(estimating: _Scene, model: Model, start: Matrix) -> Matrix:
     starts += [_shift_by(2 * shift[0, 2], 2 * shift[1, 2]) for shift in _propose_shifts(*halves)]
     if model != "translation":
         starts += _propose_turns(small, model)
-    scene = _take(_look(small, 1), 0)
+    scene = _cut_scene(small, _place(small.before, 1)[0])
     fits = [_fit(_measure(scene, start)) for start in starts]
     best = np.argsort(-np.array(fits), kind="stable")[:4]
     tried = [_refine(scene, starts[i], model, 8) for i in best]
@@ -539,7 +550,8 @@ def _search(estimating: _Scene, model: Model, start: Matrix) -> Matrix:
     matrix = up @ matrix @ np.linalg.inv(up)
     while step > estimating.step:
         step = min(step // 2, LARGEST_STEP)
-        matrix = _refine(_take(_look(pair, step), 0) if step > estimating.step else estimating, matrix, model)
+        finer = _cut_scene(pair, _place(pair.before, step)[0]) if step > estimating.step else estimating
+        matrix = _refine(finer, matrix, model)
     return matrix
 
 
