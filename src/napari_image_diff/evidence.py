@@ -57,6 +57,9 @@ LEAST_PART = 0.7
 # Half widths of the rows of the disc that a tolerance covers, from its middle outwards.
 DISCS = {1: np.array([1, 1]), 2: np.array([2, 2, 1]), 3: np.array([3, 3, 2, 1])}
 
+# The least activity of each bin but the first.
+ACTIVITY_BOUNDS = np.array([find_activity(index) for index in range(1, ACTIVITIES)], np.float32)
+
 # Pixels of a block worked on at a time, so that it stays in the processor's cache, and of one that noise is measured
 # on.
 TILE = (256, 1024)
@@ -281,9 +284,8 @@ def _view_channels(luma: Images, colours: Images, radius: int) -> list[_Views]:
 
 def _bins_of_activity(spans: list[Plane]) -> NDArray[np.int32]:
     """Return the bin of activity of each block: what it spans in the channel where that is most."""
-    bounds = [find_activity(index) for index in range(1, ACTIVITIES)]
-    span: Plane = np.maximum.reduce(spans)
-    return np.searchsorted(bounds, span, side="right").astype(np.int32)
+    bins: NDArray[np.int32] = _find_activities(np.maximum.reduce(spans), ACTIVITY_BOUNDS)
+    return bins
 
 
 def _explain_blocks(lights: _Views, spans: list[Plane], limits: Limits) -> tuple[Plane, Plane]:
@@ -469,9 +471,11 @@ def _find_envelope(x, i, disc, rows):  # type: ignore[no-untyped-def]
         upper, line, lower = x[i - 1], x[i], x[i + 1]
         for j in range(width):
             least[j] = min(min(upper[j], line[j]), lower[j])
+        for j in range(width):
             greatest[j] = max(max(upper[j], line[j]), lower[j])
         for j in range(1, width - 1):
             low[j] = min(min(least[j - 1], least[j]), least[j + 1])
+        for j in range(1, width - 1):
             high[j] = max(max(greatest[j - 1], greatest[j]), greatest[j + 1])
         return
     inner_low, inner_high = low[radius : width - radius], high[radius : width - radius]
@@ -498,6 +502,19 @@ def _measure_span(views: _Views, reach: int) -> Plane:
         spans.append(cv2.dilate(high, around) - cv2.erode(low, around))
     least: Plane = np.minimum(*spans)
     return least
+
+
+@_compile
+def _find_activities(span, bounds):  # type: ignore[no-untyped-def]
+    """Return the bin of activity of each block."""
+    bins = np.empty(span.shape, np.int32)
+    for i in range(span.shape[0]):
+        for j in range(span.shape[1]):
+            below = 0
+            for bound in bounds:
+                below += span[i, j] < bound
+            bins[i, j] = bounds.size - below
+    return bins
 
 
 @_compile
@@ -596,12 +613,23 @@ def _weigh_cells(a, b, luma_a, luma_b, activity, least, limits, disc, parents, o
 @_compile
 def _count_structure(difference, activity, counts):  # type: ignore[no-untyped-def]
     """Count 1 - SSIM of the pixels that are valid, for the activity of their blocks."""
+    width, bins = difference.shape[1], 2 * STRUCTURE_BINS
+    # Two histograms, since a processor stalls on adding to one place again and again; what is not valid comes last
+    found = np.zeros((2, counts.size + 1), np.int32)
+    invalid = np.uint32(counts.size)
+    base, place = np.empty(width, np.uint32), np.empty(width, np.uint32)
+    scale, zero, last = np.float32(STRUCTURE_BINS), np.float32(0), np.float32(bins - 1)
     for i in range(difference.shape[0]):
-        for j in range(difference.shape[1]):
-            value = difference[i, j] * np.float32(STRUCTURE_BINS)
-            if value == value:
-                place = np.uint32(min(max(value, np.float32(0)), np.float32(2 * STRUCTURE_BINS - 1)))
-                counts[activity[i // BLOCK, j // BLOCK], place] += 1
+        line = difference[i]
+        if i % BLOCK == 0:
+            for j in range(width):
+                base[j] = activity[i // BLOCK, j // BLOCK] * bins
+        for j in range(width):
+            value = line[j] * scale
+            place[j] = base[j] + np.uint32(np.int32(min(max(value, zero), last))) if value == value else invalid
+        for j in range(width):
+            found[j & 1, place[j]] += 1
+    counts += (found[0, :-1] + found[1, :-1]).reshape(counts.shape)
 
 
 @_compile
@@ -623,11 +651,23 @@ def _add_structure(difference, limits, before, after, rim, first, evidence):  # 
     changed by half as much as any near.
     """
     least = np.float32(255 * MOST_FLOOR)
+    shares, bounds = np.empty(evidence.shape[1], np.float32), np.empty(evidence.shape[1], np.float32)
+    half = np.float32(0.5)
     for i in range(evidence.shape[0]):
-        line, row = difference[first + i], limits[(first + i) // BLOCK]
-        for j in range(evidence.shape[1]):
-            share = line[j] / row[j // BLOCK]
-            if not (share > 0.5 and share > evidence[i, j]):
+        line, row, found = difference[first + i], limits[(first + i) // BLOCK], evidence[i]
+        if i == 0 or (first + i) % BLOCK == 0:
+            for j in range(bounds.size):
+                bounds[j] = row[j // BLOCK]
+        for j in range(shares.size):
+            shares[j] = line[j] / bounds[j]
+        over = 0
+        for j in range(shares.size):
+            over += (shares[j] > half) & (shares[j] > found[j])
+        if not over:
+            continue
+        for j in range(shares.size):
+            share = shares[j]
+            if not (share > half and share > found[j]):
                 continue
             y, x = rim + first + i, rim + j
             change = abs(after[y, x] - before[y, x])
@@ -637,7 +677,7 @@ def _add_structure(difference, limits, before, after, rim, first, evidence):  # 
                     for n in range(x - 3, x + 4):
                         takes_part &= 2 * change >= abs(after[m, n] - before[m, n])
             if takes_part:
-                evidence[i, j] = share
+                found[j] = share
 
 
 @_compile
