@@ -315,7 +315,7 @@ def _place(plane: NDArray[Any], step: int) -> tuple[_Places, _Places]:
         room = length - 2 * half
         count = min(1 + 2 * room // (patch * step), GRID)
         cuts.append(np.linspace(0, room + 1, count + 1).astype(np.int64))
-    corners = _choose(energy, *cuts, half, stride)
+    corners = _choose(energy, cuts[0], cuts[1], half, stride)
     black = np.add.outer(*(np.arange(len(each) - 1) for each in cuts)) % 2 == 1
     both = min(np.count_nonzero(black), np.count_nonzero(~black))
     return _Places(step, patch, corners[~black][:both]), _Places(step, patch, corners[black][:both])
@@ -378,9 +378,8 @@ def _cut(
         flat = raw.reshape(-1, size * step)
         raw = cv2.resize(flat, (size, len(flat) // step), interpolation=cv2.INTER_AREA)
     # Nothing is to be divided in 8 bits
-    sharp = (raw if level == 1 else raw / level).astype(np.float32).reshape(-1, size)
-    smooth = cv2.GaussianBlur(sharp, (7, 7), 1.0).reshape(-1, size, size)
-    sharp = sharp.reshape(-1, size, size)
+    sharp: NDArray[Any] = (raw if level == 1 else raw / level).astype(np.float32).reshape(-1, size, size)
+    smooth: NDArray[Any] = cv2.GaussianBlur(sharp.reshape(-1, size), (7, 7), 1.0).reshape(sharp.shape)
     grain = _measure_grain(sharp, smooth)
     grain[holes > MOST_HOLES] = np.inf
     return smooth, sharp, grain

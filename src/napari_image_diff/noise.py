@@ -146,7 +146,7 @@ def make_limits(counts: Counts, radius: int, data_range: float, quantum: float) 
         white = _measure_grain(of_channel[first, 2])
         levels[channel, :first] = floor
         for cell in range(first, len(CELLS)):
-            found = _measure_noise(*of_channel[cell, :2], 255 * MOST_FLOOR * times / 6)
+            found = _measure_noise(of_channel[cell, 0], of_channel[cell, 1], 255 * MOST_FLOOR * times / 6)
             # Each size of cell halves white noise, and 3 x 3 cells have a third of it
             most = np.maximum(_most_explained(channel, cell), factor * white / 3 / 2.0 ** (cell - first))
             levels[channel, cell] = np.maximum(np.minimum(factor * found, most), floor)
