@@ -57,9 +57,6 @@ LEAST_PART = 0.7
 # Half widths of the rows of the disc that a tolerance covers, from its middle outwards.
 DISCS = {1: np.array([1, 1]), 2: np.array([2, 2, 1]), 3: np.array([3, 3, 2, 1])}
 
-# The least activity of each bin but the first.
-ACTIVITY_BOUNDS = np.array([find_activity(index) for index in range(1, ACTIVITIES)], np.float32)
-
 # Pixels of a block worked on at a time, so that it stays in the processor's cache, and of one that noise is measured
 # on.
 TILE = (256, 1024)
@@ -137,8 +134,7 @@ def _count_tile(source: Source, tile: tuple[int, int, int, int], radius: int, co
     box = (rim, rim, rim + tile[2] - tile[0], rim + tile[3] - tile[1])
     luma, colours, valid = _read_block(source, tile, rim)
     activity = _count_block(luma, colours, valid, radius, box, counts)
-    difference = source.difference[tile[0] : tile[2], tile[1] : tile[3]]
-    _count_structure(difference, activity[rim // BLOCK :, rim // BLOCK :], counts.structure)
+    _count_structure(source.difference, tile, activity, rim // BLOCK, counts.structure)
 
 
 def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: NDArray[np.float32]) -> None:
@@ -152,12 +148,11 @@ def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: 
             continue
         luma, colours, valid = _read_block(source, tile, rim)
         found, activity = _weigh_block(luma, colours, limits)
+        if limits.radius == 1:
+            structure = limits.structure[activity]
+            _add_structure(source.difference, structure, luma[0], luma[1], rim, tile, first, found)
         inner = (slice(rim + first - tile[0], rim + tile[2] - tile[0]), slice(rim, rim + tile[3] - tile[1]))
         part[:] = found[inner]
-        if limits.radius == 1:
-            structure = limits.structure[activity[rim // BLOCK :, rim // BLOCK :]]
-            difference = source.difference[tile[0] : tile[2], tile[1] : tile[3]]
-            _add_structure(difference, structure, *luma, rim, first - tile[0], part)
         if valid.size:
             part[~valid[inner]] = np.nan
     if limits.radius > 1:
@@ -284,7 +279,8 @@ def _view_channels(luma: Images, colours: Images, radius: int) -> list[_Views]:
 
 def _bins_of_activity(spans: list[Plane]) -> NDArray[np.int32]:
     """Return the bin of activity of each block: what it spans in the channel where that is most."""
-    bins: NDArray[np.int32] = _find_activities(np.maximum.reduce(spans), ACTIVITY_BOUNDS)
+    bounds = np.array([find_activity(index) for index in range(1, ACTIVITIES)], np.float32)
+    bins: NDArray[np.int32] = _find_activities(np.maximum.reduce(spans), bounds)
     return bins
 
 
@@ -611,19 +607,22 @@ def _weigh_cells(a, b, luma_a, luma_b, activity, least, limits, disc, parents, o
 
 
 @_compile
-def _count_structure(difference, activity, counts):  # type: ignore[no-untyped-def]
-    """Count 1 - SSIM of the pixels that are valid, for the activity of their blocks."""
-    width, bins = difference.shape[1], 2 * STRUCTURE_BINS
+def _count_structure(difference, tile, activity, rim, counts):  # type: ignore[no-untyped-def]
+    """Count 1 - SSIM of the pixels of a tile that are valid, for the activity of their blocks.
+
+    Around these there are `rim` blocks more.
+    """
+    width, bins = tile[3] - tile[1], 2 * STRUCTURE_BINS
     # Two histograms, since a processor stalls on adding to one place again and again; what is not valid comes last
     found = np.zeros((2, counts.size + 1), np.int32)
     invalid = np.uint32(counts.size)
     base, place = np.empty(width, np.uint32), np.empty(width, np.uint32)
     scale, zero, last = np.float32(STRUCTURE_BINS), np.float32(0), np.float32(bins - 1)
-    for i in range(difference.shape[0]):
-        line = difference[i]
+    for i in range(tile[2] - tile[0]):
+        line = difference[tile[0] + i, tile[1] : tile[3]]
         if i % BLOCK == 0:
             for j in range(width):
-                base[j] = activity[i // BLOCK, j // BLOCK] * bins
+                base[j] = activity[rim + i // BLOCK, rim + j // BLOCK] * bins
         for j in range(width):
             value = line[j] * scale
             place[j] = base[j] + np.uint32(np.int32(min(max(value, zero), last))) if value == value else invalid
@@ -643,33 +642,33 @@ def _raise(found, other):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _add_structure(difference, limits, before, after, rim, first, evidence):  # type: ignore[no-untyped-def]
-    """Raise `evidence`, the rows from `first` on of a block, to the share that 1 - SSIM has of its limits.
+def _add_structure(difference, limits, before, after, rim, tile, first, evidence):  # type: ignore[no-untyped-def]
+    """Raise `evidence`, in the rows of a tile from `first` on, to the share that 1 - SSIM has of its limits.
 
-    `before` and `after` have a rim around the block, `limits` are those of its blocks of 8 x 8 pixels. Below half of
-    its limit 1 - SSIM says nothing, and it is low all around a change, too: it speaks for pixels that themselves
-    changed by half as much as any near.
+    `before`, `after` and `evidence` have a rim around the tile, and so have `limits`, which are those of its blocks of
+    8 x 8 pixels. Below half of its limit 1 - SSIM says nothing, and it is low all around a change, too: it speaks for
+    pixels that themselves changed by half as much as any near.
     """
-    least = np.float32(255 * MOST_FLOOR)
-    shares, bounds = np.empty(evidence.shape[1], np.float32), np.empty(evidence.shape[1], np.float32)
-    half = np.float32(0.5)
-    for i in range(evidence.shape[0]):
-        line, row, found = difference[first + i], limits[(first + i) // BLOCK], evidence[i]
-        if i == 0 or (first + i) % BLOCK == 0:
-            for j in range(bounds.size):
-                bounds[j] = row[j // BLOCK]
-        for j in range(shares.size):
+    least, half = np.float32(255 * MOST_FLOOR), np.float32(0.5)
+    width = tile[3] - tile[1]
+    shares, bounds = np.empty(width, np.float32), np.empty(width, np.float32)
+    for i in range(first, tile[2]):
+        y = rim + i - tile[0]
+        line, found = difference[i, tile[1] : tile[3]], evidence[y, rim : rim + width]
+        if i == first or i % BLOCK == 0:
+            for j in range(width):
+                bounds[j] = limits[y // BLOCK, (rim + j) // BLOCK]
+        for j in range(width):
             shares[j] = line[j] / bounds[j]
         over = 0
-        for j in range(shares.size):
+        for j in range(width):
             over += (shares[j] > half) & (shares[j] > found[j])
         if not over:
             continue
-        for j in range(shares.size):
-            share = shares[j]
+        for j in range(width):
+            share, x = shares[j], rim + j
             if not (share > half and share > found[j]):
                 continue
-            y, x = rim + first + i, rim + j
             change = abs(after[y, x] - before[y, x])
             takes_part = change > least
             for m in range(y - 3, y + 4):
@@ -717,6 +716,7 @@ def _count_cells(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid,
     base, one, other = places[0], places[1], places[2]
     counted = np.ones(width, np.uint32)
     half = np.float32(0.5)
+    quantities = 3 if raw_a.size else 2
     histograms = counts.reshape(3, -1)
     for i in range(box[0], box[2]):
         x, y, light_a, light_b = a[i], b[i], luma_a[i], luma_b[i]
@@ -737,17 +737,18 @@ def _count_cells(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid,
             k = (i - box[0]) // EDGE_CELL
             _count_edges(rows_a, rows_b, values, counted, edges[0, k], edges[1, k], edges[2, k])
         if i == box[0] or i % step == 0:
-            for j in range(width):
-                base[j] = activity[i // step, j // step] * (INTENSITIES * BINS)
+            for j in range(activity.shape[1]):
+                for k in range(step):
+                    base[j * step + k] = activity[i // step, j] * (INTENSITIES * BINS)
         for j in range(width):
             one[j] = base[j] + _bin_of_intensity(light_a[j]) * BINS
         for j in range(width):
             other[j] = base[j] + _bin_of_intensity(light_b[j]) * BINS
-        for m in range(3):
+        for m in range(quantities):
             place, of_cells = places[3 + m], bits[m]
             for j in range(width):
                 place[j] = min(max((of_cells[j] >> 19) - FIRST_BIN, 0), BINS - 1)
-        _add_cells(places, counted, box[1], box[3], histograms, 3 if raw_a.size else 2)
+        _add_cells(places, counted, box[1], box[3], histograms, quantities)
 
 
 @_compile
