@@ -9,7 +9,6 @@ Only patches are looked at where the pair lies right; for a search each image is
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any, Literal, NamedTuple
 
@@ -112,15 +111,23 @@ class _Pair(NamedTuple):
     """The unit of intensity: 1 of 255 levels."""
 
 
-class _Scene(NamedTuple):
-    """Patches of a pair. Their samples are the means of `step` by `step` pixels, in levels."""
+class _Places(NamedTuple):
+    """Where patches lie. Their samples are the means of `step` by `step` pixels."""
 
-    pair: _Pair
     step: int
     patch: int
     """Samples along the side of a patch."""
     corners: NDArray[np.int64]
     """(n, 2): first pixel of each window, a patch with `MARGIN` around it, in before."""
+
+
+class _Scene(NamedTuple):
+    """Patches of a pair, in levels; `step`, `patch` and `corners` as in `_Places`."""
+
+    pair: _Pair
+    step: int
+    patch: int
+    corners: NDArray[np.int64]
     smooth: NDArray[np.float32]
     """(n, size, size): windows of before, smoothed."""
     sharp: NDArray[np.float32]
@@ -189,10 +196,10 @@ def find_alignment(before: NDArray[Any], after: NDArray[Any], model: Model, data
     if model == "none":
         return answer("off", "not asked for")
     pair = _Pair(before, after, data_range / 255)
-    scene = _find_scene(pair)
-    if scene is None:
+    found = _find_scenes(pair)
+    if found is None:
         return answer("not needed", "too little texture to tell")
-    estimating, judging = _take(scene, 0), _take(scene, 1)
+    estimating, places = found
     lying = _measure(estimating, _IDENTITY)
     matrix, share = _IDENTITY, _same_share(lying)
     # Noise makes the first step up to half too short
@@ -201,7 +208,7 @@ def find_alignment(before: NDArray[Any], after: NDArray[Any], model: Model, data
         near, reach = _same_share(_measure(estimating, matrix)), _reach(matrix, before.shape)
         if near < (ENOUGH if reach < SMALLEST else SURE) or reach > NEAR:
             matrix = _search(estimating, model, matrix)
-        matrix = _judge(judging, matrix, model)
+        matrix = _judge(_cut_scene(pair, places), matrix, model)
     if _reach(matrix, before.shape) >= SMALLEST:
         return answer("aligned", _tell(answer("aligned", "", matrix)), matrix)
     if np.count_nonzero(lying.textured) < FEWEST:
@@ -254,72 +261,99 @@ def _tell(alignment: Alignment) -> str:
     return text
 
 
-def _find_scene(pair: _Pair) -> _Scene | None:
-    """Return patches of the smallest step at which before shows texture; None if there is none."""
+def _find_scenes(pair: _Pair) -> tuple[_Scene, _Places] | None:
+    """Return patches of the smallest step at which before shows texture; None if there is none.
+
+    They are those that estimate; the places of those that judge follow.
+    """
     best, most = None, FEWEST - 1
     step = 1
     while step <= LARGEST_STEP and min(*pair.before.shape, *pair.after.shape) // step >= SMALLEST_SIDE:
-        scene = _look(pair, step)
-        variance = scene.smooth[:, MARGIN:-MARGIN, MARGIN:-MARGIN].var((1, 2), dtype=np.float64)
-        count = int(np.count_nonzero(_has_texture(variance, scene.grain)))
-        if count >= max(2 * FEWEST, len(scene.corners) / 3):
-            return scene
+        estimating, judging = _place(pair.before, step)
+        scene = _cut_scene(pair, estimating)
+        count, enough = _count_textured(scene), max(2 * FEWEST, 2 * len(scene.corners) / 3)
+        if count < enough:
+            count += _count_textured(_cut_scene(pair, judging))
+        if count >= enough:
+            return scene, judging
         if count > most:
-            best, most = scene, count
+            best, most = (scene, judging), count
         step *= 2
     return best
+
+
+def _count_textured(scene: _Scene) -> int:
+    """Return how many patches of before have texture."""
+    return int(np.count_nonzero(_has_texture(_measure_variance(scene.smooth, MARGIN), scene.grain)))
 
 
 def _has_texture(variance: NDArray[np.float64], grain: NDArray[np.float64]) -> NDArray[np.bool_]:
     return (variance > TEXTURE * NOISE * grain) & (variance > FAINTEST**2)
 
 
-def _look(pair: _Pair, step: int) -> _Scene:
-    """Choose a patch in every cell of a grid, where before has most texture, and cut it out."""
-    side = min(pair.before.shape) // step
-    patch = PATCH if side >= 6 * PATCH else PATCH // 2
-    corners = _place(pair.before, step, patch)
-    return _Scene(pair, step, patch, corners, *_cut(pair.before, corners, step, patch + 2 * MARGIN, pair.level))
+def _cut_scene(pair: _Pair, places: _Places) -> _Scene:
+    """Return patches of before, cut out."""
+    size = places.patch + 2 * MARGIN
+    return _Scene(pair, *places, *_cut(pair.before, places.corners, places.step, size, pair.level))
 
 
-def _take(scene: _Scene, part: Literal[0, 1]) -> _Scene:
-    """Return the patches that estimate, 0, or those that judge, 1."""
-    mine = slice(part, None, 2)
-    return scene._replace(
-        corners=scene.corners[mine], smooth=scene.smooth[mine], sharp=scene.sharp[mine], grain=scene.grain[mine]
-    )
+def _place(plane: NDArray[Any], step: int) -> tuple[_Places, _Places]:
+    """Return places for patches where `plane` has most texture in each cell of a grid.
 
-
-def _place(plane: NDArray[Any], step: int, patch: int) -> NDArray[np.int64]:
-    """Return the first pixels of windows spread over `plane`, in turn of a white and a black cell of a chessboard."""
+    They are those in the white cells of a chessboard, which estimate, and as many in the black ones, which judge.
+    """
     import cv2
 
+    patch = PATCH if min(plane.shape) // step >= 6 * PATCH else PATCH // 2
     stride = find_stride(plane.shape)
     preview = plane[::stride, ::stride].astype(np.result_type(plane.dtype, np.float32))
-    energy = np.zeros_like(preview)
-    with np.errstate(invalid="ignore"):
-        energy[:-1] += np.abs(preview[1:] - preview[:-1])
-        energy[:, :-1] += np.abs(preview[:, 1:] - preview[:, :-1])
-    energy[~np.isfinite(energy)] = 0
     side = max(1, patch * step // stride)
-    energy[:] = cv2.blur(energy, (side, side), borderType=cv2.BORDER_CONSTANT)
+    energy = cv2.blur(_find_energy(preview), (side, side), borderType=cv2.BORDER_CONSTANT)
     half = (patch + 2 * MARGIN) * step // 2
-    cells: list[list[tuple[int, int]]] = []
+    cuts = []
     for length in plane.shape:
         room = length - 2 * half
         count = min(1 + 2 * room // (patch * step), GRID)
-        cuts = np.linspace(0, room + 1, count + 1).astype(int).tolist()
-        cells.append(list(itertools.pairwise(cuts)))
-    fields: tuple[list[tuple[int, int]], ...] = ([], [])
-    for number, (top, bottom) in enumerate(cells[0]):
-        for other, (left, right) in enumerate(cells[1]):
-            first_row, first_col = (top + half) // stride, (left + half) // stride
-            cell = energy[first_row : 1 + (bottom - 1 + half) // stride, first_col : 1 + (right - 1 + half) // stride]
-            row, col = divmod(int(cell.argmax()), cell.shape[1])
-            row = min(max((first_row + row) * stride - half, top), bottom - 1)
-            col = min(max((first_col + col) * stride - half, left), right - 1)
-            fields[(number + other) % 2].append((row, col))
-    return np.array([both for pair in zip(*fields, strict=False) for both in pair], np.int64).reshape(-1, 2)
+        cuts.append(np.linspace(0, room + 1, count + 1).astype(np.int64))
+    corners = _choose(energy, cuts[0], cuts[1], half, stride)
+    black = np.add.outer(*(np.arange(len(each) - 1) for each in cuts)) % 2 == 1
+    both = min(np.count_nonzero(black), np.count_nonzero(~black))
+    return _Places(step, patch, corners[~black][:both]), _Places(step, patch, corners[black][:both])
+
+
+@_compile
+def _find_energy(preview):  # type: ignore[no-untyped-def]
+    """Return how far each pixel is from those below and to the right; 0 where that is not finite."""
+    height, width = preview.shape
+    energy = np.empty_like(preview)
+    zero = preview.dtype.type(0)
+    for i in range(height):
+        line, lower, row = preview[i], preview[min(i + 1, height - 1)], energy[i]
+        for j in range(width - 1):
+            row[j] = abs(lower[j] - line[j]) + abs(line[j + 1] - line[j])
+        row[width - 1] = abs(lower[width - 1] - line[width - 1])
+        for j in range(width):
+            row[j] = row[j] if row[j] < np.inf else zero
+    return energy
+
+
+@_compile
+def _choose(energy, row_cuts, column_cuts, half, stride):  # type: ignore[no-untyped-def]
+    """Return the first pixels of the windows, (rows, columns, 2), in the middle of which there is most energy."""
+    corners = np.empty((row_cuts.size - 1, column_cuts.size - 1, 2), np.int64)
+    for m in range(corners.shape[0]):
+        top, bottom = row_cuts[m], row_cuts[m + 1]
+        for n in range(corners.shape[1]):
+            left, right = column_cuts[n], column_cuts[n + 1]
+            row, col = (top + half) // stride, (left + half) // stride
+            most = energy[row, col]
+            for i in range((top + half) // stride, 1 + (bottom - 1 + half) // stride):
+                for j in range((left + half) // stride, 1 + (right - 1 + half) // stride):
+                    if energy[i, j] > most:
+                        most, row, col = energy[i, j], i, j
+            corners[m, n, 0] = min(max(row * stride - half, top), bottom - 1)
+            corners[m, n, 1] = min(max(col * stride - half, left), right - 1)
+    return corners
 
 
 def _cut(
@@ -343,12 +377,49 @@ def _cut(
     if step > 1:
         flat = raw.reshape(-1, size * step)
         raw = cv2.resize(flat, (size, len(flat) // step), interpolation=cv2.INTER_AREA)
-    sharp = (raw.reshape(-1, size) / level).astype(np.float32)
-    smooth: NDArray[Any] = cv2.GaussianBlur(sharp, (7, 7), 1.0)
-    taken = (sharp - smooth).reshape(-1, size, size)[:, 4:-4, 4:-4]
-    grain = np.asarray(np.einsum("nij,nij->n", taken, taken) / taken[0].size, np.float64)
+    # Nothing is to be divided in 8 bits
+    sharp: NDArray[Any] = (raw if level == 1 else raw / level).astype(np.float32).reshape(-1, size, size)
+    smooth: NDArray[Any] = cv2.GaussianBlur(sharp.reshape(-1, size), (7, 7), 1.0).reshape(sharp.shape)
+    grain = _measure_grain(sharp, smooth)
     grain[holes > MOST_HOLES] = np.inf
-    return smooth.reshape(-1, size, size), sharp.reshape(-1, size, size), grain
+    return smooth, sharp, grain
+
+
+@_compile
+def _measure_grain(sharp, smooth):  # type: ignore[no-untyped-def]
+    """Return the variance that smoothing took from each window, but for its border."""
+    rim, size = 4, sharp.shape[1]
+    grain = np.empty(len(sharp))
+    columns = np.empty(size - 2 * rim)
+    for n in range(len(sharp)):
+        columns[:] = 0
+        for i in range(rim, size - rim):
+            one, other = sharp[n, i, rim : size - rim], smooth[n, i, rim : size - rim]
+            for j in range(columns.size):
+                taken = np.float64(one[j] - other[j])
+                columns[j] += taken * taken
+        grain[n] = columns.sum() / columns.size**2
+    return grain
+
+
+@_compile
+def _measure_variance(smooth, margin):  # type: ignore[no-untyped-def]
+    """Return the variance of each window within its margin."""
+    inner = smooth.shape[1] - 2 * margin
+    variance = np.empty(len(smooth))
+    sums, squares = np.empty(inner), np.empty(inner)
+    for n in range(len(smooth)):
+        sums[:] = 0
+        squares[:] = 0
+        for i in range(margin, margin + inner):
+            line = smooth[n, i, margin : margin + inner]
+            for j in range(inner):
+                value = np.float64(line[j])
+                sums[j] += value
+                squares[j] += value * value
+        mean = sums.sum() / inner**2
+        variance[n] = squares.sum() / inner**2 - mean * mean
+    return variance
 
 
 def _measure(scene: _Scene, matrix: Matrix, sharp: bool = False) -> _Votes:
@@ -361,11 +432,10 @@ def _measure(scene: _Scene, matrix: Matrix, sharp: bool = False) -> _Votes:
     inside = ((corners >= 0) & (corners <= np.array(pair.after.shape) - size * step)).all(1)
     after_smooth, after_sharp, after_grain = _cut(pair.after, corners[inside], step, size, pair.level)
     windows, others = (scene.sharp, after_sharp) if sharp else (scene.smooth, after_smooth)
-    found = np.zeros((len(others), 9))
-    _compare(windows[inside], others, scene.corners[inside], corners[inside], matrix, step, patch, found)
-    found[~np.isfinite(after_grain), 8] = 0
     sums = np.zeros((len(corners), 9))
-    sums[inside] = found
+    numbers = np.flatnonzero(inside)
+    _compare(windows, others, numbers, scene.corners, corners, matrix, step, patch, sums)
+    sums[numbers[~np.isfinite(after_grain)], 8] = 0
     grain = scene.grain.copy()
     grain[inside] += after_grain
     reached, variance = sums[:, 8] > 0, sums[:, 5]
@@ -468,7 +538,7 @@ def _search(estimating: _Scene, model: Model, start: Matrix) -> Matrix:
     starts += [_shift_by(2 * shift[0, 2], 2 * shift[1, 2]) for shift in _propose_shifts(*halves)]
     if model != "translation":
         starts += _propose_turns(small, model)
-    scene = _take(_look(small, 1), 0)
+    scene = _cut_scene(small, _place(small.before, 1)[0])
     fits = [_fit(_measure(scene, start)) for start in starts]
     best = np.argsort(-np.array(fits), kind="stable")[:4]
     tried = [_refine(scene, starts[i], model, 8) for i in best]
@@ -479,7 +549,8 @@ def _search(estimating: _Scene, model: Model, start: Matrix) -> Matrix:
     matrix = up @ matrix @ np.linalg.inv(up)
     while step > estimating.step:
         step = min(step // 2, LARGEST_STEP)
-        matrix = _refine(_take(_look(pair, step), 0) if step > estimating.step else estimating, matrix, model)
+        finer = _cut_scene(pair, _place(pair.before, step)[0]) if step > estimating.step else estimating
+        matrix = _refine(finer, matrix, model)
     return matrix
 
 
@@ -621,24 +692,25 @@ def _is_spread(votes: _Votes, which: NDArray[np.bool_]) -> bool:
 
 
 @_compile
-def _compare(windows, others, corners, other_corners, matrix, step, patch, sums):  # type: ignore[no-untyped-def]
+def _compare(windows, others, numbers, corners, other_corners, matrix, step, patch, sums):  # type: ignore[no-untyped-def]
     """Compare patches of before with after where `matrix` puts them, mean and standard deviation made equal.
 
-    Into a row of `sums` go the means of gradient times residual (2) and of gradient times gradient (3), the variance
-    of before, 2 (1 - correlation), the mean of the absolute residual, and 1 if the window of after was large enough.
-    Gradients are by pixel.
+    `others` are windows of after for the `numbers` of these patches. Into their rows of `sums` go the means of gradient
+    times residual (2) and of gradient times gradient (3), the variance of before, 2 (1 - correlation), the mean of the
+    absolute residual, and 1 if the window of after was large enough. Gradients are by pixel.
     """
     size = windows.shape[1]
     margin = (size - patch) // 2
     area = patch * patch
     samples = np.empty((patch, patch))
-    for n in range(windows.shape[0]):
+    for k in range(numbers.size):
+        n = numbers[k]
         window = windows[n, margin - 1 : size - margin + 1, margin - 1 : size - margin + 1]
         half = 0.5 * (step - 1)
         row, col = corners[n, 0] + step * margin + half, corners[n, 1] + step * margin + half
         y = (matrix[0, 0] * row + matrix[0, 1] * col + matrix[0, 2] - other_corners[n, 0] - half) / step
         x = (matrix[1, 0] * row + matrix[1, 1] * col + matrix[1, 2] - other_corners[n, 1] - half) / step
-        if not _sample(others[n], y, x, matrix, samples):
+        if not _sample(others[k], y, x, matrix, samples):
             continue
         mean_b = mean_a = 0.0
         for i in range(patch):
@@ -684,6 +756,14 @@ def _sample(window, top, left, matrix, samples):  # type: ignore[no-untyped-def]
     window is too small.
     """
     size, patch = window.shape[0], samples.shape[0]
+    k, m = int(top), int(left)
+    turned = matrix[0, 0] != 1 or matrix[0, 1] != 0 or matrix[1, 0] != 0 or matrix[1, 1] != 1
+    if not turned and k == top and m == left and min(k, m) >= 1 and max(k, m) + patch < size - 1:
+        # A whole shift copies
+        for i in range(patch):
+            for j in range(patch):
+                samples[i, j] = window[k + i, m + j]
+        return True
     for i in range(patch):
         for j in range(patch):
             y = top + matrix[0, 0] * i + matrix[0, 1] * j

@@ -100,8 +100,8 @@ def measure_limits(pairs: Sequence[tuple[Pair, NDArray[np.float32]]], step: tile
 def _count(source: evidence.Source, radius: int, step: tiles.Step) -> noise.Counts:
     """Return what is counted in a sample of a plane."""
     sample = evidence.sample_tiles(source.before.shape)
-    # Counts are large: some tiles share theirs
-    size = max(1, len(sample) // (2 * tiles.count_threads()))
+    # Counts are large: the tiles of a thread share theirs
+    size = -(-len(sample) // tiles.count_threads())
     parts = [sample[first : first + size] for first in range(0, len(sample), size)]
     count = functools.partial(evidence.count_tiles, source, radius=radius)
     return functools.reduce(noise.Counts.__add__, tiles.map_tiles(count, parts, tiles.uncounted(step)))
@@ -189,13 +189,21 @@ def close(found: NDArray[np.float32], inner: tuple[int, int, int, int], cut: flo
     part = found[inner[0] : inner[2], inner[1] : inner[3]]
     mask = np.zeros(part.shape, np.float32)
     over = np.ascontiguousarray(found[rows, columns] > cut)
-    if over.any():
+    marked = np.flatnonzero(over.any(axis=1))
+    if marked.size:
         import cv2
 
-        closed = cv2.morphologyEx(over.view(np.uint8), cv2.MORPH_CLOSE, np.ones((CLOSING, CLOSING), np.uint8))
+        # Closing reaches no further than the rim from what it closes
+        first, last = max(0, int(marked[0]) - rim), min(len(over), int(marked[-1]) + 1 + rim)
+        closed = cv2.morphologyEx(
+            over[first:last].view(np.uint8), cv2.MORPH_CLOSE, np.ones((CLOSING, CLOSING), np.uint8)
+        )
         top, left = inner[0] - rows.start, inner[1] - columns.start
-        mask[:] = closed[top : top + part.shape[0], left : left + part.shape[1]]
-    mask[np.isnan(part)] = np.nan
+        start, stop = max(first, top), min(last, top + part.shape[0])
+        mask[start - top : stop - top] = closed[start - first : stop - first, left : left + part.shape[1]]
+    missing = np.isnan(part)
+    if missing.any():
+        mask[missing] = np.nan
     return mask
 
 

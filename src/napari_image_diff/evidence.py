@@ -107,13 +107,25 @@ def count_tiles(source: Source, tiles: Sequence[tuple[int, int, int, int]], radi
     """Count noise and edges of some tiles with the tolerance `radius`."""
     channels = 1 + _count_colours(source)
     counts = Counts(
-        np.zeros((channels, len(CELLS), 3, ACTIVITIES, INTENSITIES, BINS), np.int64),
-        np.zeros((ACTIVITIES, 2 * STRUCTURE_BINS), np.int64),
-        np.zeros(3, np.int64),
+        np.zeros((channels, len(CELLS), 3, ACTIVITIES, INTENSITIES, BINS), np.int32),
+        np.zeros((ACTIVITIES, 2 * STRUCTURE_BINS), np.int32),
+        np.zeros(3, np.int32),
     )
-    for tile in tiles:
+    for tile in _join(tiles):
         _count_tile(source, tile, radius, counts)
     return counts
+
+
+def _join(tiles: Sequence[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
+    """Return tiles as wide as those to write, in which there are those side by side."""
+    joined: list[tuple[int, int, int, int]] = []
+    for tile in tiles:
+        top, left, bottom, right = joined[-1] if joined else (-1, 0, 0, 0)
+        if (top, right) == tile[:2] and tile[3] - left <= TILE[1]:
+            joined[-1] = (top, left, bottom, tile[3])
+        else:
+            joined.append(tile)
+    return joined
 
 
 def _count_tile(source: Source, tile: tuple[int, int, int, int], radius: int, counts: Counts) -> None:
@@ -122,17 +134,7 @@ def _count_tile(source: Source, tile: tuple[int, int, int, int], radius: int, co
     box = (rim, rim, rim + tile[2] - tile[0], rim + tile[3] - tile[1])
     luma, colours, valid = _read_block(source, tile, rim)
     activity = _count_block(luma, colours, valid, radius, box, counts)
-    difference = source.difference[tile[0] : tile[2], tile[1] : tile[3]]
-    known = ~np.isnan(difference)
-    places = np.minimum(difference[known] * STRUCTURE_BINS, 2 * STRUCTURE_BINS - 1).astype(np.int64)
-    places += _spread(activity, rim, difference.shape)[known] * (2 * STRUCTURE_BINS)
-    counts.structure[:] += np.bincount(places, minlength=counts.structure.size).reshape(counts.structure.shape)
-
-
-def _spread(of_blocks: NDArray[Any], rim: int, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return values of blocks, the rim among them, for each pixel of the `shape` within the rim."""
-    inner = of_blocks[rim // BLOCK :, rim // BLOCK :]
-    return np.repeat(np.repeat(inner, BLOCK, axis=0), BLOCK, axis=1)[: shape[0], : shape[1]]
+    _count_structure(source.difference, tile, activity, rim // BLOCK, counts.structure)
 
 
 def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: NDArray[np.float32]) -> None:
@@ -146,12 +148,11 @@ def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: 
             continue
         luma, colours, valid = _read_block(source, tile, rim)
         found, activity = _weigh_block(luma, colours, limits)
+        if limits.radius == 1:
+            structure = limits.structure[activity]
+            _add_structure(source.difference, structure, luma[0], luma[1], rim, tile, first, found)
         inner = (slice(rim + first - tile[0], rim + tile[2] - tile[0]), slice(rim, rim + tile[3] - tile[1]))
         part[:] = found[inner]
-        if limits.radius == 1:
-            structure = limits.structure[activity[rim // BLOCK :, rim // BLOCK :]]
-            difference = source.difference[tile[0] : tile[2], tile[1] : tile[3]]
-            _add_structure(difference, structure, *luma, rim, first - tile[0], part)
         if valid.size:
             part[~valid[inner]] = np.nan
     if limits.radius > 1:
@@ -278,9 +279,9 @@ def _view_channels(luma: Images, colours: Images, radius: int) -> list[_Views]:
 
 def _bins_of_activity(spans: list[Plane]) -> NDArray[np.int32]:
     """Return the bin of activity of each block: what it spans in the channel where that is most."""
-    bounds = [find_activity(index) for index in range(1, ACTIVITIES)]
-    span: Plane = np.maximum.reduce(spans)
-    return np.searchsorted(bounds, span, side="right").astype(np.int32)
+    bounds = np.array([find_activity(index) for index in range(1, ACTIVITIES)], np.float32)
+    bins: NDArray[np.int32] = _find_activities(np.maximum.reduce(spans), bounds)
+    return bins
 
 
 def _explain_blocks(lights: _Views, spans: list[Plane], limits: Limits) -> tuple[Plane, Plane]:
@@ -335,7 +336,7 @@ def _count_block(
     activity = _bins_of_activity([_measure_span(views, 1) for views in channels])
     lights = channels[0]
     none = lights.raw_before[:0]
-    edges = np.zeros((3, SAMPLE // EDGE_CELL, SAMPLE // EDGE_CELL), np.int64)
+    edges = np.zeros((3, SAMPLE // EDGE_CELL, luma[0].shape[1]), np.uint32)
     for channel, views in enumerate(channels):
         for cell in range(views.first, _last(radius, views.first) + 1):
             size = CELLS[cell]
@@ -345,7 +346,8 @@ def _count_block(
                 *views.of(cell), *raw, *lights.of(cell), activity, _disc(radius, channel), cells, valid,
                 counts.noise[channel, cell], edges if channel == cell == 0 else edges[:0],
             )  # fmt: skip
-    counts.edges[:] += count_squares(*edges)
+    squares = np.add.reduceat(edges[..., box[1] : box[3]], range(0, box[3] - box[1], EDGE_CELL), axis=2)
+    counts.edges[:] += count_squares(*squares)
     return activity
 
 
@@ -377,46 +379,43 @@ def _fill_luma(plane, top, left, scale, out):  # type: ignore[no-untyped-def]
 @_compile
 def _fill_colours(image, top, left, scale, out):  # type: ignore[no-untyped-def]
     """Write R - G, (R + G) / 2 - B and alpha, if there is one, averaged over 2 x 2 pixels."""
-    height, width = image.shape[0], image.shape[1]
-    # Cells from `first` to `last` lie within the image
-    first = min(max(0, -(left // 2)), out.shape[2])
-    last = max(first, min(out.shape[2], (width - left) // 2))
+    height, width, channels = image.shape
+    inner, outer = min(max(0, -left), 2 * out.shape[2]), max(0, min(2 * out.shape[2], width - left))
+    rows = np.empty((2, 2 * out.shape[2], channels), image.dtype)
+    both = np.empty(rows[0].size, scale.dtype)
+    columns = np.array([_mirrored(left + j, width) for j in range(rows.shape[1])])
+    outside = np.append(np.arange(inner), np.arange(outer, columns.size))
     for i in range(out.shape[1]):
-        upper, lower = image[_mirrored(top + 2 * i, height)], image[_mirrored(top + 2 * i + 1, height)]
-        begin, end = left + 2 * first, left + 2 * last
-        _mix_colours(upper[begin:end], lower[begin:end], scale, out[:, i, first:last])
-        for j in range(out.shape[2]):
-            if not first <= j < last:
-                columns = np.array([_mirrored(left + 2 * j, width), _mirrored(left + 2 * j + 1, width)])
-                ends = np.empty((2, 2, image.shape[2]), image.dtype)
-                for k in range(2):
-                    for c in range(image.shape[2]):
-                        ends[0, k, c] = upper[columns[k], c]
-                        ends[1, k, c] = lower[columns[k], c]
-                _mix_colours(ends[0], ends[1], scale, out[:, i, j : j + 1])
+        for k in range(2):
+            line, row = image[_mirrored(top + 2 * i + k, height)], rows[k]
+            for j in outside:
+                for c in range(channels):
+                    row[j, c] = line[columns[j], c]
+            source, target = line[left + inner : left + outer].reshape(-1), row[inner:outer].reshape(-1)
+            for j in range(target.size):
+                target[j] = source[j]
+        _mix_colours(rows[0], rows[1], scale, both, out[0, i], out[1, i], out[channels - 2, i])
 
 
 @_compile
-def _mix_colours(upper, lower, scale, out):  # type: ignore[no-untyped-def]
+def _mix_colours(upper, lower, scale, both, red_green, blue, alpha):  # type: ignore[no-untyped-def]
     t = scale.dtype.type
     factor = scale[0] / 4
     half = t(0.5)
     # Both rows first: a loop over what lies side by side is vectorised
     channels = upper.shape[1]
-    both = np.empty(upper.size, scale.dtype)
     one, other = upper.reshape(-1), lower.reshape(-1)
     for k in range(both.size):
         both[k] = t(one[k]) + t(other[k])
     cells = both.reshape(-1, 2 * channels)
-    for j in range(out.shape[1]):
-        red = cells[j, 0] + cells[j, channels]
-        green = cells[j, 1] + cells[j, 1 + channels]
-        blue = cells[j, 2] + cells[j, 2 + channels]
-        out[0, j] = np.float32((red - green) * factor)
-        out[1, j] = np.float32(((red + green) * half - blue) * factor)
-    if out.shape[0] > 2:
-        for j in range(out.shape[1]):
-            out[2, j] = np.float32((cells[j, 3] + cells[j, 7]) * factor)
+    for j in range(red_green.size):
+        r, g = cells[j, 0] + cells[j, channels], cells[j, 1] + cells[j, 1 + channels]
+        b = cells[j, 2] + cells[j, 2 + channels]
+        red_green[j] = np.float32((r - g) * factor)
+        blue[j] = np.float32(((r + g) * half - b) * factor)
+    if channels > 3:
+        for j in range(alpha.size):
+            alpha[j] = np.float32((cells[j, 3] + cells[j, 7]) * factor)
 
 
 @_compile
@@ -468,9 +467,11 @@ def _find_envelope(x, i, disc, rows):  # type: ignore[no-untyped-def]
         upper, line, lower = x[i - 1], x[i], x[i + 1]
         for j in range(width):
             least[j] = min(min(upper[j], line[j]), lower[j])
+        for j in range(width):
             greatest[j] = max(max(upper[j], line[j]), lower[j])
         for j in range(1, width - 1):
             low[j] = min(min(least[j - 1], least[j]), least[j + 1])
+        for j in range(1, width - 1):
             high[j] = max(max(greatest[j - 1], greatest[j]), greatest[j + 1])
         return
     inner_low, inner_high = low[radius : width - radius], high[radius : width - radius]
@@ -497,6 +498,19 @@ def _measure_span(views: _Views, reach: int) -> Plane:
         spans.append(cv2.dilate(high, around) - cv2.erode(low, around))
     least: Plane = np.minimum(*spans)
     return least
+
+
+@_compile
+def _find_activities(span, bounds):  # type: ignore[no-untyped-def]
+    """Return the bin of activity of each block."""
+    bins = np.empty(span.shape, np.int32)
+    for i in range(span.shape[0]):
+        for j in range(span.shape[1]):
+            below = 0
+            for bound in bounds:
+                below += span[i, j] < bound
+            bins[i, j] = bounds.size - below
+    return bins
 
 
 @_compile
@@ -593,6 +607,31 @@ def _weigh_cells(a, b, luma_a, luma_b, activity, least, limits, disc, parents, o
 
 
 @_compile
+def _count_structure(difference, tile, activity, rim, counts):  # type: ignore[no-untyped-def]
+    """Count 1 - SSIM of the pixels of a tile that are valid, for the activity of their blocks.
+
+    Around these there are `rim` blocks more.
+    """
+    width, bins = tile[3] - tile[1], 2 * STRUCTURE_BINS
+    # Two histograms, since a processor stalls on adding to one place again and again; what is not valid comes last
+    found = np.zeros((2, counts.size + 1), np.int32)
+    invalid = np.uint32(counts.size)
+    base, place = np.empty(width, np.uint32), np.empty(width, np.uint32)
+    scale, zero, last = np.float32(STRUCTURE_BINS), np.float32(0), np.float32(bins - 1)
+    for i in range(tile[2] - tile[0]):
+        line = difference[tile[0] + i, tile[1] : tile[3]]
+        if i % BLOCK == 0:
+            for j in range(width):
+                base[j] = activity[rim + i // BLOCK, rim + j // BLOCK] * bins
+        for j in range(width):
+            value = line[j] * scale
+            place[j] = base[j] + np.uint32(np.int32(min(max(value, zero), last))) if value == value else invalid
+        for j in range(width):
+            found[j & 1, place[j]] += 1
+    counts += (found[0, :-1] + found[1, :-1]).reshape(counts.shape)
+
+
+@_compile
 def _raise(found, other):  # type: ignore[no-untyped-def]
     """Raise `found` to `other`, which is given in cells twice as large."""
     for i in range(found.shape[0]):
@@ -603,21 +642,33 @@ def _raise(found, other):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _add_structure(difference, limits, before, after, rim, first, evidence):  # type: ignore[no-untyped-def]
-    """Raise `evidence`, the rows from `first` on of a block, to the share that 1 - SSIM has of its limits.
+def _add_structure(difference, limits, before, after, rim, tile, first, evidence):  # type: ignore[no-untyped-def]
+    """Raise `evidence`, in the rows of a tile from `first` on, to the share that 1 - SSIM has of its limits.
 
-    `before` and `after` have a rim around the block, `limits` are those of its blocks of 8 x 8 pixels. Below half of
-    its limit 1 - SSIM says nothing, and it is low all around a change, too: it speaks for pixels that themselves
-    changed by half as much as any near.
+    `before`, `after` and `evidence` have a rim around the tile, and so have `limits`, which are those of its blocks of
+    8 x 8 pixels. Below half of its limit 1 - SSIM says nothing, and it is low all around a change, too: it speaks for
+    pixels that themselves changed by half as much as any near.
     """
-    least = np.float32(255 * MOST_FLOOR)
-    for i in range(evidence.shape[0]):
-        line, row = difference[first + i], limits[(first + i) // BLOCK]
-        for j in range(evidence.shape[1]):
-            share = line[j] / row[j // BLOCK]
-            if not (share > 0.5 and share > evidence[i, j]):
+    least, half = np.float32(255 * MOST_FLOOR), np.float32(0.5)
+    width = tile[3] - tile[1]
+    shares, bounds = np.empty(width, np.float32), np.empty(width, np.float32)
+    for i in range(first, tile[2]):
+        y = rim + i - tile[0]
+        line, found = difference[i, tile[1] : tile[3]], evidence[y, rim : rim + width]
+        if i == first or i % BLOCK == 0:
+            for j in range(width):
+                bounds[j] = limits[y // BLOCK, (rim + j) // BLOCK]
+        for j in range(width):
+            shares[j] = line[j] / bounds[j]
+        over = 0
+        for j in range(width):
+            over += (shares[j] > half) & (shares[j] > found[j])
+        if not over:
+            continue
+        for j in range(width):
+            share, x = shares[j], rim + j
+            if not (share > half and share > found[j]):
                 continue
-            y, x = rim + first + i, rim + j
             change = abs(after[y, x] - before[y, x])
             takes_part = change > least
             for m in range(y - 3, y + 4):
@@ -625,7 +676,7 @@ def _add_structure(difference, limits, before, after, rim, first, evidence):  # 
                     for n in range(x - 3, x + 4):
                         takes_part &= 2 * change >= abs(after[m, n] - before[m, n])
             if takes_part:
-                evidence[i, j] = share
+                found[j] = share
 
 
 @_compile
@@ -658,13 +709,15 @@ def _count_cells(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid,
     """
     width = a.shape[1]
     step = width // activity.shape[1]
-    size = BLOCK // step
     rows_a, rows_b = np.zeros((4, width), np.float32), np.zeros((4, width), np.float32)
-    low_a, high_a, low_b, high_b = rows_a[0], rows_a[1], rows_b[0], rows_b[1]
     values = np.zeros((3, width), np.float32)
     bits = values.view(np.int32)
+    places = np.zeros((6, width), np.uint32)
+    base, one, other = places[0], places[1], places[2]
+    counted = np.ones(width, np.uint32)
+    half = np.float32(0.5)
     quantities = 3 if raw_a.size else 2
-    strong = np.float32(255 * STRONG_EDGE)
+    histograms = counts.reshape(3, -1)
     for i in range(box[0], box[2]):
         x, y, light_a, light_b = a[i], b[i], luma_a[i], luma_b[i]
         _find_envelope(a, i, disc, rows_a)
@@ -674,19 +727,53 @@ def _count_cells(a, b, raw_a, raw_b, luma_a, luma_b, activity, disc, box, valid,
         _find_residual(x, y, rows_a, rows_b, values[1])
         if raw_a.size:
             p, q, r, s = raw_a[i], raw_b[i], raw_a[i + 1], raw_b[i + 1]
+            grain = values[2]
             for j in range(width - 1):
-                values[2, j] = abs((q[j] - p[j]) - (q[j + 1] - p[j + 1]) - (s[j] - r[j]) + (s[j + 1] - r[j + 1])) / 2
-        for j in range(box[1], box[3]):
-            if valid.size and not valid[i * size, j * size]:
-                continue
-            if edges.size and min(high_a[j] - low_a[j], high_b[j] - low_b[j]) > strong:
-                place = (i - box[0]) // EDGE_CELL, (j - box[1]) // EDGE_CELL
-                edges[0, place[0], place[1]] += 1
-                edges[1, place[0], place[1]] += values[1, j] > strong
-                edges[2, place[0], place[1]] += values[0, j] > 0
-            k = activity[i // step, j // step]
-            one, other = _bin_of_intensity(light_a[j]), _bin_of_intensity(light_b[j])
+                grain[j] = abs((q[j] - p[j]) - (q[j + 1] - p[j + 1]) - (s[j] - r[j]) + (s[j + 1] - r[j + 1])) * half
+        if valid.size:
+            for j in range(width):
+                counted[j] = valid[i * (BLOCK // step), j * (BLOCK // step)]
+        if edges.size:
+            k = (i - box[0]) // EDGE_CELL
+            _count_edges(rows_a, rows_b, values, counted, edges[0, k], edges[1, k], edges[2, k])
+        if i == box[0] or i % step == 0:
+            for j in range(activity.shape[1]):
+                for k in range(step):
+                    base[j * step + k] = activity[i // step, j] * (INTENSITIES * BINS)
+        for j in range(width):
+            one[j] = base[j] + _bin_of_intensity(light_a[j]) * BINS
+        for j in range(width):
+            other[j] = base[j] + _bin_of_intensity(light_b[j]) * BINS
+        for m in range(quantities):
+            place, of_cells = places[3 + m], bits[m]
+            for j in range(width):
+                place[j] = min(max((of_cells[j] >> 19) - FIRST_BIN, 0), BINS - 1)
+        _add_cells(places, counted, box[1], box[3], histograms, quantities)
+
+
+@_compile
+def _add_cells(places, counted, first, last, histograms, quantities):  # type: ignore[no-untyped-def]
+    """Count the cells `first` to `last` of a row in the bins of before's intensity and of after's."""
+    for j in range(first, last):
+        one, other, count = places[1, j], places[2, j], counted[j]
+        # Mostly both are the same
+        times = 2 * count if one == other else count
+        for m in range(quantities):
+            histograms[m, np.uint32(one + places[3 + m, j])] += times
+        if one != other:
             for m in range(quantities):
-                place = min(max((bits[m, j] >> 19) - FIRST_BIN, 0), BINS - 1)
-                counts[m, k, one, place] += 1
-                counts[m, k, other, place] += 1
+                histograms[m, np.uint32(other + places[3 + m, j])] += times
+
+
+@_compile
+def _count_edges(rows_a, rows_b, values, counted, found, displaced, other):  # type: ignore[no-untyped-def]
+    """Count the cells of a row on strong edges, those of them with a large residual, and those that differ at all."""
+    low_a, high_a, low_b, high_b = rows_a[0], rows_a[1], rows_b[0], rows_b[1]
+    change, residual = values[0], values[1]
+    strong, zero = np.float32(255 * STRONG_EDGE), np.float32(0)
+    none = np.uint32(0)
+    for j in range(counted.size):
+        on_edge = counted[j] if min(high_a[j] - low_a[j], high_b[j] - low_b[j]) > strong else none
+        found[j] += on_edge
+        displaced[j] += on_edge if residual[j] > strong else none
+        other[j] += on_edge if change[j] > zero else none

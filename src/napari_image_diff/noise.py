@@ -1,7 +1,7 @@
 """What noise and edges explain: from what was counted in a pair to the limits that evidence is held against.
 
-Intensities are in *levels*: 255 of them are the data range. The kernels that count are compiled with the bins of this
-room; numba's cache does not see a change here, so a change of them needs an empty cache.
+Intensities are in *levels*: 255 of them are the data range. The kernels that count, in another room, are compiled with
+the bins of this one; numba's cache does not see a change here, so a change of them needs an empty cache.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 __all__ = [
@@ -93,20 +94,23 @@ VALUES = np.append(0, ((np.arange(1, BINS) + FIRST_BIN) << 19).astype(np.int32).
 QUIET = 0.95
 
 
-class Counts(NamedTuple):
-    """What was counted in a tile of a pair; counts of tiles add up to those of the image."""
+_compile = njit(nogil=True, error_model="numpy", cache=True)
 
-    noise: NDArray[np.int64]
+
+class Counts(NamedTuple):
+    """What was counted in some tiles of a pair, int32; counts of tiles add up to those of the image, int64."""
+
+    noise: NDArray[Any]
     """(channels, cells, 3, activities, intensities, bins): histograms of |after - before|, of the residual, and of the
     grain of after - before."""
-    structure: NDArray[np.int64]
+    structure: NDArray[Any]
     """(activities, 64): histogram of the difference, 32 bins to 1."""
-    edges: NDArray[np.int64]
+    edges: NDArray[Any]
     """(3,): squares with strong edges of luma, those of them where edges are displaced, those with all the same."""
 
     def __add__(self, other: Any) -> Counts:
         """Return the counts of both."""
-        return Counts(*(one + another for one, another in zip(self, other, strict=True)))
+        return Counts(*(np.add(one, another, dtype=np.int64) for one, another in zip(self, other, strict=True)))
 
 
 class Limits(NamedTuple):
@@ -138,12 +142,13 @@ def make_limits(counts: Counts, radius: int, data_range: float, quantum: float) 
         factor = COLOUR_FACTOR if channel else LUMA_FACTOR
         times = COLOUR_FLOOR if channel else 1.0
         floor = min(lowest, 255 * MOST_FLOOR) * times
-        grain = of_channel[min(channel, 1), 2]
-        white = _fill_gaps(_median_deviation(grain), _median_deviation(grain.sum((0, 1))), grain.sum(2))
-        for cell, (differences, residuals, _) in enumerate(of_channel):
-            found = _measure_noise(differences, residuals, 255 * MOST_FLOOR * times / 6)
+        first = min(channel, 1)
+        white = _measure_grain(of_channel[first, 2])
+        levels[channel, :first] = floor
+        for cell in range(first, len(CELLS)):
+            found = _measure_noise(of_channel[cell, 0], of_channel[cell, 1], 255 * MOST_FLOOR * times / 6)
             # Each size of cell halves white noise, and 3 x 3 cells have a third of it
-            most = np.maximum(_most_explained(channel, cell), factor * white / 3 / 2.0 ** (cell - min(channel, 1)))
+            most = np.maximum(_most_explained(channel, cell), factor * white / 3 / 2.0 ** (cell - first))
             levels[channel, cell] = np.maximum(np.minimum(factor * found, most), floor)
     return Limits(radius, levels, _limit_structure(counts.structure), noise * data_range / 255)
 
@@ -185,50 +190,85 @@ def find_activity(index: int) -> float:
     return 2.0**index if index else 0.0
 
 
-def _measure_noise(differences: NDArray[np.int64], residuals: NDArray[np.int64], slack: float) -> NDArray[np.float64]:
+def _measure_noise(differences: NDArray[Any], residuals: NDArray[Any], slack: float) -> NDArray[np.float64]:
     """Return the standard deviation of the noise, in levels, for each activity and intensity."""
     activity = np.array([[find_activity(index)] for index in range(ACTIVITIES)])
-    each = _deviation(differences, residuals, slack + activity / 16)
-    of_all = _deviation(differences.sum((0, 1)), residuals.sum((0, 1)), slack)
-    return np.maximum.accumulate(_fill_gaps(each, of_all, differences.sum(2)), axis=0)
+    median, median_of_all, pixels = _find_quantiles(differences, 0.5)
+    tail, tail_of_all, _ = _find_quantiles(residuals, 0.9)
+    each = _deviation(median, tail, slack + activity / 16)
+    of_all = _deviation(median_of_all, tail_of_all, slack)
+    return np.maximum.accumulate(_fill_gaps(each, of_all, pixels), axis=0)
 
 
-def _fill_gaps(each: NDArray[np.float64], of_all: Any, pixels: NDArray[np.int64]) -> NDArray[np.float64]:
+def _measure_grain(histograms: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the standard deviation of white noise, in levels, for each activity and intensity."""
+    median, median_of_all, pixels = _find_quantiles(histograms, 0.5)
+    found: NDArray[np.float64] = _fill_gaps(1.4826 * median, 1.4826 * median_of_all, pixels)
+    return found
+
+
+def _deviation(median: Any, tail: Any, slack: Any) -> Any:
+    """Return the standard deviation of normal noise of which half lies below the median, and 0.9 below the tail.
+
+    A tail far heavier than the median, by `slack` and more, is change rather than noise.
+    """
+    deviation = 1.4826 * median
+    return np.maximum(deviation, np.minimum(tail / 1.645, HEAVIEST_TAIL * deviation + slack))
+
+
+@_compile
+def _find_quantiles(histograms, share):  # type: ignore[no-untyped-def]
+    """Return the values below which `share` of each histogram (activities, intensities, bins) lies, 0 if it is empty.
+
+    The same of all histograms together follows, and how many pixels each has.
+    """
+    found = np.zeros(histograms.shape[:2])
+    pixels = np.zeros(histograms.shape[:2], np.int64)
+    together = np.zeros(BINS, np.int64)
+    for k in range(found.shape[0]):
+        for m in range(found.shape[1]):
+            histogram = histograms[k, m]
+            pixels[k, m] = histogram.sum()
+            if pixels[k, m]:
+                together += histogram
+                found[k, m] = VALUES[_find_place(histogram, share * pixels[k, m])]
+    return found, VALUES[_find_place(together, share * pixels.sum())], pixels
+
+
+@_compile
+def _find_place(histogram, goal):  # type: ignore[no-untyped-def]
+    """Return the first bin up to which as many are counted as `goal`."""
+    place, upto = 0, histogram[0] + 0
+    while upto < goal:
+        place += 1
+        upto += histogram[place]
+    return place
+
+
+@_compile
+def _fill_gaps(each, of_all, pixels):  # type: ignore[no-untyped-def]
     """Return what is found of each activity and intensity, or elsewhere where these have too few pixels.
 
     Then it is what is found of the nearest in activity or of the nearest in intensity, the greater; or of all, where
     none has enough.
     """
-    measured, gaps = np.argwhere(pixels >= FEWEST), np.argwhere(pixels < FEWEST)
-    if not len(measured):
-        return np.full(each.shape, of_all)
     found = each.copy()
-    away = np.abs(measured - gaps[:, None])
-    nearest = (measured[(away @ weights).argmin(1)] for weights in ((8, 1), (1, 8)))
-    found[tuple(gaps.T)] = np.maximum(*(each[tuple(places.T)] for places in nearest))
+    for k in range(each.shape[0]):
+        for m in range(each.shape[1]):
+            if pixels[k, m] >= FEWEST:
+                continue
+            in_activity = in_intensity = of_all
+            least = least_other = 9 * (ACTIVITIES + INTENSITIES)
+            for p in range(each.shape[0]):
+                for q in range(each.shape[1]):
+                    if pixels[p, q] >= FEWEST:
+                        away, other = 8 * abs(p - k) + abs(q - m), abs(p - k) + 8 * abs(q - m)
+                        if away < least:
+                            least, in_activity = away, each[p, q]
+                        if other < least_other:
+                            least_other, in_intensity = other, each[p, q]
+            found[k, m] = max(in_activity, in_intensity)
     return found
-
-
-def _deviation(differences: NDArray[np.int64], residuals: NDArray[np.int64], slack: Any) -> NDArray[np.float64]:
-    """Return the standard deviation of normal noise with that median and that tail, in levels.
-
-    A tail far heavier than the median, by `slack` and more, is change rather than noise.
-    """
-    median = _median_deviation(differences)
-    tail: NDArray[np.float64] = np.minimum(_quantile(residuals, 0.9) / 1.645, HEAVIEST_TAIL * median + slack)
-    return np.maximum(median, tail)
-
-
-def _median_deviation(histograms: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the standard deviation of normal noise of which half the values lie below the median, in levels."""
-    return 1.4826 * _quantile(histograms, 0.5)
-
-
-def _quantile(histograms: NDArray[np.int64], share: float) -> NDArray[np.float64]:
-    """Return the values, in levels, below which `share` of each histogram (..., bins) lies; 0 where it is empty."""
-    upto = np.cumsum(histograms, axis=-1)
-    below: NDArray[np.float64] = VALUES[(upto < share * upto[..., -1:]).sum(-1)]
-    return below
 
 
 def _measure_spread(histogram: NDArray[np.int64]) -> float:

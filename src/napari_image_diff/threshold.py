@@ -33,14 +33,19 @@ def count_levels(difference: NDArray[np.float32]) -> NDArray[np.int64]:
         as the recipes cast SSIM to uint8. Histograms of tiles add up to that of the image.
     """
     # Four histograms, since a processor stalls on adding to one place again and again (an unchanged area is one level)
-    counts = np.zeros((4, LEVELS), np.int64)
-    values = difference.ravel()
-    for i in range(values.size):
-        d = float(values[i])
-        if d == d:
+    # What is not valid comes last
+    counts = np.zeros((4, LEVELS + 1), np.int64)
+    levels = np.empty(difference.shape[1], np.uint32)
+    for i in range(difference.shape[0]):
+        line = difference[i]
+        for j in range(levels.size):
+            d = float(line[j])
             # Below 0 and above 2 there is nothing, unless another thread writes to the images meanwhile
-            counts[i & 3, int(min(max((1.0 - d) * 255.0, 0.0), LEVELS - 1.0))] += 1
-    total: NDArray[np.int64] = counts[0] + counts[1] + counts[2] + counts[3]
+            level = np.int32(min(max((1.0 - d) * 255.0, 0.0), LEVELS - 1.0))
+            levels[j] = level if d == d else LEVELS
+        for j in range(levels.size):
+            counts[j & 3, levels[j]] += 1
+    total: NDArray[np.int64] = (counts[0] + counts[1] + counts[2] + counts[3])[:LEVELS]
     return total
 
 
