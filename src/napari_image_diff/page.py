@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from .tiles import map_tiles, stepper
 from .words import printable
 
 __all__ = ["draw_thumbnail", "make_index", "make_page"]
@@ -32,8 +34,8 @@ GAP = 4
 # Its name in the folder of a report
 THUMBNAIL = "thumbnail.jpg"
 
-# Of PNG, 0 to 9: OpenCV's own is 1, which makes files up to twice as large; 9 is slow and gains little
-COMPRESSION = 6
+# Of PNG, 1 to 9: said, OpenCV also finds what repeats, which halves drawings; 6 takes photographs four times as long
+COMPRESSION = 1
 
 # Rows of a table and boxes in a picture beyond which a browser is slow and nobody looks
 MOST_REGIONS = 200
@@ -159,18 +161,26 @@ def draw_thumbnail(pictures: Mapping[str, Picture]) -> Picture:
 
 
 def _render(template: str, *, style: str, script: str, **given: Any) -> str:
+    from markupsafe import Markup
+
+    blocks = {"style": Markup(style), "script": Markup(script)}
+    hashes = {f"{name}_hash": _hash(block) for name, block in blocks.items()}
+    page: str = _load(template).render(**blocks, **hashes, **given)
+    return page
+
+
+@functools.cache
+def _load(template: str) -> Any:
+    """Return a template, which takes longer to make than to fill in."""
     # Here and not above: the command line without --out does not need it
     from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, finalize=_finish, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = _number
     environment.filters["share"] = _share
-    blocks = {"style": Markup(style), "script": Markup(script)}
-    hashes = {f"{name}_hash": _hash(block) for name, block in blocks.items()}
-    return environment.from_string(_read(template)).render(**blocks, **hashes, **given)
+    return environment.from_string(_read(template))
 
 
 def _read(name: str) -> str:
@@ -270,7 +280,13 @@ def _views(pictures: Mapping[str, Picture]) -> list[_View]:
         "after": ("After", "The image after", _shrink(pictures["after"], LONGEST_SIDE)),
         "difference": ("Difference", "Map of the difference", _in_color(difference)),
     }
-    return [_View(name, title, alt, _address(picture)) for name, (title, alt, picture) in shown.items()]
+    # Beside the pictures, since they leave a processor free
+    jobs = [functools.partial(_address, picture) for *_, picture in shown.values()]
+    *addresses, _ = map_tiles(lambda job: job(), [*jobs, lambda: _load("report.html")], stepper(None, 1))
+    return [
+        _View(name, title, alt, address)
+        for (name, (title, alt, _)), address in zip(shown.items(), addresses, strict=True)
+    ]
 
 
 def _shrunk_size(size: tuple[int, ...], longest: int) -> tuple[int, int]:

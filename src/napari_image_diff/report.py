@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from .preparation import fold
 from .records import list_rows, make_record, to_csv
 from .regions import name_box
 from .tables import Columns, count_rows
+from .tiles import map_tiles, stepper
 from .zarr_files import write_zarr
 
 __all__ = ["check_place", "describe_file", "draw_pictures", "make_files", "make_report", "write_report"]
@@ -238,12 +240,16 @@ def make_files(comparison: Comparison, report: Mapping[str, Any]) -> dict[str, b
         "regions": list_rows(shown.regions),
         "forgiven": list_rows(shown.forgiven),
     }
-    # First of all, since boxes are drawn into the pictures
-    contents["report.html"] = make_page(told, pictures, shown.note).encode()
-    contents[THUMBNAIL] = _encode(".jpg", draw_thumbnail(pictures))
-    contents |= {f"{name}.png": _encode(".png", picture) for name, picture in _mark(pictures, shown).items()}
-    contents |= {f"{name}.tif": _tiff_of(getattr(comparison, name)) for name in ("difference", "labels")}
-    return contents
+    # Boxes are drawn into copies, since all is encoded side by side
+    drawn = _mark({name: picture.copy() for name, picture in pictures.items()}, shown)
+    jobs: dict[str, Callable[[], bytes]] = {
+        "report.html": lambda: make_page(told, pictures, shown.note).encode(),
+        THUMBNAIL: lambda: _encode(".jpg", draw_thumbnail(pictures)),
+        **{f"{name}.png": functools.partial(_encode, ".png", picture) for name, picture in drawn.items()},
+        **{f"{name}.tif": functools.partial(_tiff_of, getattr(comparison, name)) for name in ("difference", "labels")},
+    }
+    encoded = map_tiles(lambda job: job(), list(jobs.values()), stepper(None, len(jobs)))
+    return contents | dict(zip(jobs, encoded, strict=True))
 
 
 def _plain_pictures(shown: Shown) -> dict[str, Picture]:
