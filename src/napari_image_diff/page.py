@@ -6,7 +6,7 @@ import base64
 import functools
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import resources
 from itertools import islice
 from typing import Any, NamedTuple
@@ -281,12 +281,10 @@ def _views(pictures: Mapping[str, Picture]) -> list[_View]:
         "difference": ("Difference", "Map of the difference", _in_color(difference)),
     }
     # Beside the pictures, since they leave a processor free
-    jobs = [functools.partial(_address, picture) for *_, picture in shown.values()]
+    jobs: list[Callable[[], Any]] = [functools.partial(_address, picture) for *_, picture in shown.values()]
     *addresses, _ = map_tiles(lambda job: job(), [*jobs, lambda: _load("report.html")], stepper(None, 1))
-    return [
-        _View(name, title, alt, address)
-        for (name, (title, alt, _)), address in zip(shown.items(), addresses, strict=True)
-    ]
+    titles = [(name, title, alt) for name, (title, alt, _) in shown.items()]
+    return [_View(*told, address) for told, address in zip(titles, addresses, strict=True)]
 
 
 def _shrunk_size(size: tuple[int, ...], longest: int) -> tuple[int, int]:
