@@ -537,9 +537,16 @@ def test_open_shows_the_result(run: Run, pair: tuple[Path, Path], monkeypatch: A
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("error", "word"), [(KeyboardInterrupt, "stopped"), (MemoryError, "memory")])
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [(KeyboardInterrupt, "stopped"), (MemoryError, "memory"), (RuntimeError("no\nidea"), "RuntimeError: no idea")],
+)
 def test_ended_from_outside(
-    run: Run, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, error: type[BaseException], word: str
+    run: Run,
+    pair: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException | type[BaseException],
+    word: str,
 ) -> None:
     def end(*_: object, **__: object) -> None:
         raise error

@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ERROR
     except KeyboardInterrupt:
         return _fail("stopped")
-    except (MemoryError, OSError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever it is: Python would exit with 1, and that says "different"
         return _fail(explain(error))
 
 

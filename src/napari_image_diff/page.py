@@ -282,7 +282,8 @@ def _views(pictures: Mapping[str, Picture]) -> list[_View]:
     }
     # Beside the pictures, since they leave a processor free
     jobs: list[Callable[[], Any]] = [functools.partial(_address, picture) for *_, picture in shown.values()]
-    *addresses, _ = map_tiles(lambda job: job(), [*jobs, lambda: _load("report.html")], stepper(None, 1))
+    jobs.append(lambda: _load("report.html"))
+    *addresses, _ = map_tiles(lambda job: job(), jobs, stepper(None, 1))
     titles = [(name, title, alt) for name, (title, alt, _) in shown.items()]
     return [_View(*told, address) for told, address in zip(titles, addresses, strict=True)]
 
