@@ -285,6 +285,7 @@ def test_exit_codes(run: Run, folders: Folders) -> None:
         (["expected", "build", "--pattern", "*.bmp"], ["neither expected nor build has an image that fits '*.bmp'"]),
         (["expected", "build", "--junit", "no folder/junit.xml"], ["junit.xml cannot be written"]),
         (["expected", "build", "--out", "file.txt/out"], ["file.txt"]),
+        (["expected", "build", "--out", ""], ["--out is empty"]),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(

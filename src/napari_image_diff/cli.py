@@ -131,6 +131,8 @@ def _run_folders(asked: argparse.Namespace, folders: Mapping[str, Path], setting
             raise ValueError(f"--{name} is for two files, and {folders['before']} is a folder; leave it out")
     if asked.out is None and (asked.resume or asked.reports):
         raise ValueError(f"--{'resume' if asked.resume else 'reports'} needs --out, the folder of the summary")
+    if asked.junit is not None and not Path(asked.junit).parent.is_dir():
+        raise OSError(f"{asked.junit} cannot be written: there is no such folder; give another name")
     out = Path(asked.out) if asked.out is not None else None
     _load_engine()
     from . import batches, runs, summaries
@@ -153,11 +155,11 @@ def _run_folders(asked: argparse.Namespace, folders: Mapping[str, Path], setting
         stopped = True
     told = {"settings": dataclasses.asdict(settings), "limits": limits._asdict(), "spacing": asked.spacing}
     summary = summaries.make_summary(rows, told, complete=not stopped)
+    print(json.dumps(summary, indent=1, allow_nan=False) if asked.json else _describe_all(summary), flush=True)
     if out is not None:
         summaries.write_summary(out, summary)
     if asked.junit is not None:
         write_file(Path(asked.junit), summaries.to_junit(summary))
-    print(json.dumps(summary, indent=1, allow_nan=False) if asked.json else _describe_all(summary), flush=True)
     if stopped:
         way = "go on with the same command and --resume" if out is not None else "with --out they could go on"
         return _fail(f"stopped after {len(rows):,} of {len(pairs):,} pairs; {way}")
@@ -272,8 +274,6 @@ def _cluster(address: str | None) -> Iterator[None]:
 
 def _check_folder(folder: str, images: Mapping[str, Path], force: bool) -> None:
     """Raise where a report cannot be written to a folder, before anything is read."""
-    if not folder:
-        raise ValueError("--out is empty; give the name of a folder")
     from .report import check_place
 
     check_place(Path(folder), list(images.values()), force)

@@ -40,6 +40,8 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, Any
     if len(paths) != 2 or (None in named and any(named)):
         raise ValueError(f"give two images: {PROGRAM} BEFORE AFTER (see {PROGRAM} --help)")
     asked.before, asked.after = paths
+    if asked.out == "":
+        raise ValueError("--out is empty; give the name of a folder")
     return asked, {name: getattr(asked, name) for name in describe_fields() if hasattr(asked, name)}
 
 
