@@ -263,7 +263,8 @@ def _check_folder(folder: str, images: Mapping[str, Path], force: bool) -> None:
         raise ValueError("--out is empty; give the name of a folder")
     from .report import check_place
 
-    check_place(Path(folder), list(images.values()), force)
+    if check_place(Path(folder), list(images.values())) and not force:
+        raise OSError(f"{folder} is there already; give another folder, or --force to replace it")
 
 
 def _fail(message: str) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from .regions import name_box
 from .tables import Columns, count_rows
 from .zarr_files import write_zarr
 
-__all__ = ["check_place", "describe_file", "draw_pictures", "make_files", "make_report", "write_report"]
+__all__ = ["KINDS", "check_place", "describe_file", "draw_pictures", "make_files", "make_report", "write_report"]
 
 # Of the JSON, as in docs/report.schema.json: it changes where something there changes its meaning or goes
 VERSION = 1
@@ -47,6 +47,12 @@ FILES = (
     MAPS,
     THUMBNAIL,
 )
+
+# Each has one of them; pictures of one's own may have the names of others
+SIGNS = {"filled_after.png", "labels.tif", "report.json"}
+
+# How they end, by which some of them can be asked for
+KINDS = (".csv", ".html", ".jpg", ".json", ".png", ".tif", ".zarr")
 
 Picture = npt.NDArray[np.uint8]
 
@@ -163,27 +169,34 @@ def make_report(
     }
 
 
-def check_place(place: Path, images: Sequence[str | os.PathLike[str]], replace: bool) -> None:
-    """Raise OSError where a report would take the place of something else.
+def check_place(place: Path, images: Sequence[str | os.PathLike[str]] = ()) -> bool:
+    """Return whether a report would take the place of an earlier one; raise OSError if of something else.
 
-    `images` are the files that are compared; with `replace` an earlier report may go.
+    `images` are the files that are compared.
     """
     if not place.exists():
-        return
+        return False
     if not place.is_dir():
         raise OSError(f"{place} is a file; give another name for the folder")
     there = sorted(path.name for path in place.iterdir())
     # That of a link is its folder's, too
     if any(place.resolve() in Path(image).resolve().parents for image in images):
         raise OSError(f"{place} has one of the images in it; give another folder")
-    foreign = [name for name in there if name not in FILES]
+    foreign = [name for name in there if name not in FILES or SIGNS.isdisjoint(there)]
     if foreign:
         raise OSError(f"{place} has {foreign[0]} in it, which is no file of a report; give another folder")
-    if there and not replace:
-        raise OSError(f"{place} is there already; give another folder, or --force to replace it")
+    return bool(there)
 
 
-def write_report(comparison: Comparison, place: str | os.PathLike[str], report: Mapping[str, Any]) -> Path:
+def write_report(
+    comparison: Comparison,
+    place: str | os.PathLike[str],
+    report: Mapping[str, Any],
+    kinds: Container[str] = KINDS,
+    *,
+    where: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
     """Write page, pictures, maps, table and record of a comparison into a folder: all of them or none.
 
     Parameters
@@ -194,6 +207,13 @@ def write_report(comparison: Comparison, place: str | os.PathLike[str], report: 
         The folder; what is there is replaced (see `check_place`).
     report : mapping
         What `make_report` returns.
+    kinds : container of str
+        The files that are written, by how they end; all by default.
+    where : mapping, optional
+        Where the pixels of maps in chunks lie: `scale`, `translate` and `units`, as `zarr_files.write_zarr` takes them.
+    progress : callable, optional
+        Called as ``progress(done, total)`` on the calling thread; an exception that it raises ends the run, goes on to
+        the caller, and leaves what was there before.
 
     Returns
     -------
@@ -208,41 +228,56 @@ def write_report(comparison: Comparison, place: str | os.PathLike[str], report: 
         If the folder cannot be written.
     """
     place = Path(place).resolve()
-    contents = make_files(comparison, report)
+    contents = make_files(comparison, report, kinds)
     try:
         with make_folder(place, replace=True) as folder:
-            for name, content in contents.items():
+            for done, (name, content) in enumerate(contents.items()):
+                if progress is not None:
+                    progress(done, len(contents))
                 (folder / name).write_bytes(content)
-            if comparison.pyramid is not None:
-                write_zarr(comparison, folder / MAPS)
+            if comparison.pyramid is not None and ".zarr" in kinds:
+                write_zarr(comparison, folder / MAPS, **(where or {}), progress=progress)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(f"{place} cannot be written: {reason}; give another folder, or make room") from error
     return place
 
 
-def make_files(comparison: Comparison, report: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the files of a report by their names, but for maps in chunks."""
-    contents = {
-        "regions.csv": to_csv(comparison.region_columns),
-        "report.json": json.dumps(report, indent=1, allow_nan=False).encode(),
-    }
+def make_files(comparison: Comparison, report: Mapping[str, Any], kinds: Container[str] = KINDS) -> dict[str, bytes]:
+    """Return the files of a report by their names, but for maps in chunks: those that end as `kinds` do."""
+    contents = {}
+    if ".csv" in kinds:
+        contents["regions.csv"] = to_csv(comparison.region_columns)
+    if ".json" in kinds:
+        contents["report.json"] = json.dumps(report, indent=1, allow_nan=False).encode()
     if comparison.pyramid is not None:
         return contents
+    if ".tif" in kinds:
+        contents |= {f"{name}.tif": _tiff_of(getattr(comparison, name)) for name in ("difference", "labels")}
+    if any(kind in kinds for kind in (".html", ".jpg", ".png")):
+        contents |= _draw_files(comparison, report, kinds)
+    return contents
+
+
+def _draw_files(comparison: Comparison, report: Mapping[str, Any], kinds: Container[str]) -> dict[str, bytes]:
+    """Return page, thumbnail and pictures."""
     shown = pick_shown(comparison)
     pictures = _plain_pictures(shown)
-    told = {
-        **report,
-        **make_record(shown.frame),
-        "changed_fraction": shown.frame.changed_fraction,
-        "regions": list_rows(shown.regions),
-        "forgiven": list_rows(shown.forgiven),
-    }
+    contents = {}
     # First of all, since boxes are drawn into the pictures
-    contents["report.html"] = make_page(told, pictures, shown.note).encode()
-    contents[THUMBNAIL] = _encode(".jpg", draw_thumbnail(pictures))
-    contents |= {f"{name}.png": _encode(".png", picture) for name, picture in _mark(pictures, shown).items()}
-    contents |= {f"{name}.tif": _tiff_of(getattr(comparison, name)) for name in ("difference", "labels")}
+    if ".html" in kinds:
+        told = {
+            **report,
+            **make_record(shown.frame),
+            "changed_fraction": shown.frame.changed_fraction,
+            "regions": list_rows(shown.regions),
+            "forgiven": list_rows(shown.forgiven),
+        }
+        contents["report.html"] = make_page(told, pictures, shown.note).encode()
+    if ".jpg" in kinds:
+        contents[THUMBNAIL] = _encode(".jpg", draw_thumbnail(pictures))
+    if ".png" in kinds:
+        contents |= {f"{name}.png": _encode(".png", picture) for name, picture in _mark(pictures, shown).items()}
     return contents
 
 
