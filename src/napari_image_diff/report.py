@@ -48,9 +48,6 @@ FILES = (
     THUMBNAIL,
 )
 
-# Each has one of them; pictures of one's own may have the names of others
-SIGNS = {"filled_after.png", "labels.tif", "report.json"}
-
 # How they end, by which some of them can be asked for
 KINDS = (".csv", ".html", ".jpg", ".json", ".png", ".tif", ".zarr")
 
@@ -182,7 +179,7 @@ def check_place(place: Path, images: Sequence[str | os.PathLike[str]] = ()) -> b
     # That of a link is its folder's, too
     if any(place.resolve() in Path(image).resolve().parents for image in images):
         raise OSError(f"{place} has one of the images in it; give another folder")
-    foreign = [name for name in there if name not in FILES or SIGNS.isdisjoint(there)]
+    foreign = [name for name in there if name not in FILES]
     if foreign:
         raise OSError(f"{place} has {foreign[0]} in it, which is no file of a report; give another folder")
     return bool(there)

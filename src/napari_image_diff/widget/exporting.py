@@ -197,7 +197,8 @@ class Exporter(QObject):
 
     def _confirm(self, place: Path) -> bool:
         """Ask whether what is at a place may go."""
-        answer = QMessageBox.question(self._button, "Export", f"{place} is there already. Replace it?")
+        there = f", with {', '.join(sorted(path.name for path in place.iterdir()))} in it" if place.is_dir() else ""
+        answer = QMessageBox.question(self._button, "Export", f"{place} is there already{there}. Replace it?")
         return bool(answer == QMessageBox.StandardButton.Yes)
 
     def _take(self, place: Path) -> None:
