@@ -44,7 +44,8 @@ class User:
         self.starts.append(Path(start))
         return ("" if self.place is None else str(self.place)), kinds
 
-    def answer(self, parent: Any, title: str, question: str) -> Any:
+    def answer(self, parent: Any, title: str, question: str, answers: Any, defaultButton: Any) -> Any:
+        assert defaultButton == QMessageBox.StandardButton.No
         self.questions.append(question)
         return QMessageBox.StandardButton.Yes if self.replaces else QMessageBox.StandardButton.No
 

@@ -198,8 +198,11 @@ class Exporter(QObject):
     def _confirm(self, place: Path) -> bool:
         """Ask whether what is at a place may go."""
         there = f", with {', '.join(sorted(path.name for path in place.iterdir()))} in it" if place.is_dir() else ""
-        answer = QMessageBox.question(self._button, "Export", f"{place} is there already{there}. Replace it?")
-        return bool(answer == QMessageBox.StandardButton.Yes)
+        question, answers = f"{place} is there already{there}. Replace it?", QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            self._button, "Export", question, answers.Yes | answers.No, defaultButton=answers.No
+        )
+        return bool(answer == answers.Yes)
 
     def _take(self, place: Path) -> None:
         self._run = None
