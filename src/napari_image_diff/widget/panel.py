@@ -63,7 +63,7 @@ class Panel(QWidget):
             "a setting changes. The result takes the place of one of all frames; Compare ends it and brings that back.",
         )
         self.progress = QProgressBar()
-        self.progress.setToolTip("How much of the comparison is done.")
+        self.progress.setToolTip("How much of what is under way is done.")
         self.notice = _text("What stands in the way, what went wrong, or what to know about these two layers.")
         self.result = _text("The result for the two images picked above.")
         self.verdict = _text(
