@@ -276,7 +276,8 @@ def _check_folder(folder: str, images: Mapping[str, Path], force: bool) -> None:
     """Raise where a report cannot be written to a folder, before anything is read."""
     from .report import check_place
 
-    check_place(Path(folder), list(images.values()), force)
+    if check_place(Path(folder), list(images.values())) and not force:
+        raise OSError(f"{folder} is there already; give another folder, or --force to replace it")
 
 
 def _fail(message: str) -> int:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ from .tables import Columns, count_rows
 from .tiles import map_tiles, stepper
 from .zarr_files import write_zarr
 
-__all__ = ["check_place", "describe_file", "draw_pictures", "make_files", "make_report", "write_report"]
+__all__ = ["KINDS", "check_place", "describe_file", "draw_pictures", "make_files", "make_report", "write_report"]
 
 # Of the JSON, as in docs/report.schema.json: it changes where something there changes its meaning or goes
 VERSION = 1
@@ -49,6 +49,9 @@ FILES = (
     MAPS,
     THUMBNAIL,
 )
+
+# How they end, by which some of them can be asked for
+KINDS = (".csv", ".html", ".jpg", ".json", ".png", ".tif", ".zarr")
 
 Picture = npt.NDArray[np.uint8]
 
@@ -165,13 +168,13 @@ def make_report(
     }
 
 
-def check_place(place: Path, images: Sequence[str | os.PathLike[str]], replace: bool) -> None:
-    """Raise OSError where a report would take the place of something else.
+def check_place(place: Path, images: Sequence[str | os.PathLike[str]] = ()) -> bool:
+    """Return whether a report would take the place of an earlier one; raise OSError if of something else.
 
-    `images` are the files that are compared; with `replace` an earlier report may go.
+    `images` are the files that are compared.
     """
     if not place.exists():
-        return
+        return False
     if not place.is_dir():
         raise OSError(f"{place} is a file; give another name for the folder")
     there = sorted(path.name for path in place.iterdir())
@@ -181,11 +184,18 @@ def check_place(place: Path, images: Sequence[str | os.PathLike[str]], replace: 
     foreign = [name for name in there if name not in FILES]
     if foreign:
         raise OSError(f"{place} has {foreign[0]} in it, which is no file of a report; give another folder")
-    if there and not replace:
-        raise OSError(f"{place} is there already; give another folder, or --force to replace it")
+    return bool(there)
 
 
-def write_report(comparison: Comparison, place: str | os.PathLike[str], report: Mapping[str, Any]) -> Path:
+def write_report(
+    comparison: Comparison,
+    place: str | os.PathLike[str],
+    report: Mapping[str, Any],
+    kinds: Container[str] = KINDS,
+    *,
+    where: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
     """Write page, pictures, maps, table and record of a comparison into a folder: all of them or none.
 
     Parameters
@@ -196,6 +206,13 @@ def write_report(comparison: Comparison, place: str | os.PathLike[str], report: 
         The folder; what is there is replaced (see `check_place`).
     report : mapping
         What `make_report` returns.
+    kinds : container of str
+        The files that are written, by how they end; all by default.
+    where : mapping, optional
+        Where the pixels of maps in chunks lie: `scale`, `translate` and `units`, as `zarr_files.write_zarr` takes them.
+    progress : callable, optional
+        Called as ``progress(done, total)`` on the calling thread; an exception that it raises ends the run, goes on to
+        the caller, and leaves what was there before.
 
     Returns
     -------
@@ -210,27 +227,39 @@ def write_report(comparison: Comparison, place: str | os.PathLike[str], report: 
         If the folder cannot be written.
     """
     place = Path(place).resolve()
-    contents = make_files(comparison, report)
+    contents = make_files(comparison, report, kinds)
     try:
         with make_folder(place, replace=True) as folder:
-            for name, content in contents.items():
+            for done, (name, content) in enumerate(contents.items()):
+                if progress is not None:
+                    progress(done, len(contents))
                 (folder / name).write_bytes(content)
-            if comparison.pyramid is not None:
-                write_zarr(comparison, folder / MAPS)
+            if comparison.pyramid is not None and ".zarr" in kinds:
+                write_zarr(comparison, folder / MAPS, **(where or {}), progress=progress)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(f"{place} cannot be written: {reason}; give another folder, or make room") from error
     return place
 
 
-def make_files(comparison: Comparison, report: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the files of a report by their names, but for maps in chunks."""
-    contents = {
-        "regions.csv": to_csv(comparison.region_columns),
-        "report.json": json.dumps(report, indent=1, allow_nan=False).encode(),
+def make_files(comparison: Comparison, report: Mapping[str, Any], kinds: Container[str] = KINDS) -> dict[str, bytes]:
+    """Return the files of a report by their names, but for maps in chunks: those that end as `kinds` do."""
+    jobs: dict[str, Callable[[], bytes]] = {
+        "regions.csv": lambda: to_csv(comparison.region_columns),
+        "report.json": lambda: json.dumps(report, indent=1, allow_nan=False).encode(),
     }
-    if comparison.pyramid is not None:
-        return contents
+    if comparison.pyramid is None:
+        if any(kind in kinds for kind in (".html", ".jpg", ".png")):
+            jobs |= _plan_pictures(comparison, report)
+        for name in ("difference", "labels"):
+            jobs[f"{name}.tif"] = functools.partial(_tiff_of, getattr(comparison, name))
+    wanted = [name for name in jobs if Path(name).suffix in kinds]
+    made = map_tiles(lambda name: jobs[name](), wanted, stepper(None, len(wanted)))
+    return dict(zip(wanted, made, strict=True))
+
+
+def _plan_pictures(comparison: Comparison, report: Mapping[str, Any]) -> dict[str, Callable[[], bytes]]:
+    """Return what makes page, thumbnail and pictures."""
     shown = pick_shown(comparison)
     pictures = _plain_pictures(shown)
     told = {
@@ -242,14 +271,11 @@ def make_files(comparison: Comparison, report: Mapping[str, Any]) -> dict[str, b
     }
     # Boxes are drawn into copies, since all is encoded side by side
     drawn = _mark({name: picture.copy() for name, picture in pictures.items()}, shown)
-    jobs: dict[str, Callable[[], bytes]] = {
+    return {
         "report.html": lambda: make_page(told, pictures, shown.note).encode(),
         THUMBNAIL: lambda: _encode(".jpg", draw_thumbnail(pictures)),
         **{f"{name}.png": functools.partial(_encode, ".png", picture) for name, picture in drawn.items()},
-        **{f"{name}.tif": functools.partial(_tiff_of, getattr(comparison, name)) for name in ("difference", "labels")},
     }
-    encoded = map_tiles(lambda job: job(), list(jobs.values()), stepper(None, len(jobs)))
-    return contents | dict(zip(jobs, encoded, strict=True))
 
 
 def _plain_pictures(shown: Shown) -> dict[str, Picture]:

@@ -179,7 +179,7 @@ def name_report(name: str) -> str:
     """Return where the report of a pair lies below the folder of the summary, in a few letters that are safe."""
     safe = re.sub(r"[^A-Za-z0-9.-]+", "_", name)[-60:].strip("._-")
     # What is left out may tell two names apart, and so may the case
-    return f"{REPORTS}/{safe or 'pair'}_{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:12]}"
+    return f"{REPORTS}/{safe or 'pair'}_{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:12]}"
 
 
 def _remove(place: Path) -> None:

@@ -159,7 +159,7 @@ def _require_zarr() -> None:
     try:
         from zarr import create_group  # noqa: F401  zarr 2 has none
     except ImportError as error:
-        raise ImportError('write_zarr needs zarr 3; pip install "napari-image-diff[zarr]"') from error
+        raise ImportError('OME-Zarr needs zarr 3; pip install "napari-image-diff[zarr]"') from error
 
 
 def _make_axes(

@@ -16,6 +16,7 @@ from ..layers import layers_of
 from ..placing import ALWAYS, Frame, comparison_of, frame_compared, place, remove, results_of, role_of
 from ..settings import Settings
 from .cutting import Cutter
+from .exporting import Exporter
 from .following import Follower
 from .notices import find_change, find_obstacle
 from .panel import Panel, breakable, scrolling
@@ -72,6 +73,7 @@ class ComparisonWidget(QWidget):
         self.tour = RegionTour(napari_viewer, self.panel.table, self._find_results, self)
         self.cutter = Cutter(self.panel.controls, self._runs, self._find_results, self)
         self.follower = Follower(napari_viewer, self.panel, self._runs, self)
+        self.exporter = Exporter(self.panel.export_button, self._find_shown, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(scrolling(self.panel))
@@ -112,10 +114,11 @@ class ComparisonWidget(QWidget):
             self._say("Select two Image layers in the layer list first.")
 
     def cancel(self) -> None:
-        """Give up the comparison under way; what is shown stays."""
+        """Give up what is under way; what is shown stays."""
         if self._job is not None or self.cutter.running:
             self._stop()
             self._say(CANCELLED)
+        self.exporter.cancel()
 
     def follow(self, wanted: bool) -> None:
         """Compare what is on the screen whenever it changes, or no longer."""
@@ -343,8 +346,13 @@ class ComparisonWidget(QWidget):
         count = None if self._comparison is None else len(self._comparison.regions)
         self.panel.show_position(self.panel.table.position, count)
 
+    def _find_shown(self) -> tuple[Comparison, Image, Image] | None:
+        before, after = self._pair
+        found = self._comparison
+        return None if found is None or before is None or after is None else (found, before, after)
+
     def _say(self, message: str) -> None:
-        self._message = message
+        self._message, self.exporter.message = message, ""
         self._refresh()
 
     def _refresh(self) -> None:
@@ -353,11 +361,13 @@ class ComparisonWidget(QWidget):
         before, after = self._pair
         remark = "" if obstacle or before is None or after is None else describe_transforms(before, after)
         stands = self.follower.trouble if self.follower.active and None not in self._pair else obstacle
-        notice = "\n".join(filter(None, (stands, self._message, self._say_change(), remark)))
+        notice = "\n".join(filter(None, (stands, self._message, self._say_change(), remark, self.exporter.message)))
         panel.notice.setText(breakable(notice))
         panel.notice.setVisible(bool(notice))
         panel.compare_button.setEnabled(not obstacle)
-        panel.show_running(self._job is not None or (self.cutter.running and self.cutter.slow))
+        slow = self._job is not None or (self.cutter.running and self.cutter.slow) or self.exporter.running
+        panel.show_running(slow)
+        self.exporter.show(self._comparison, busy=slow or self.cutter.running)
         panel.show_preset()
         panel.show_extras(self._comparison, self._find_results())
         panel.show_alignment(self._comparison, after is not None and is_aligned(after))
@@ -396,6 +406,8 @@ class ComparisonWidget(QWidget):
         self.cutter.progressed.connect(panel.show_progress)
         self.cutter.again.connect(self._follow_controls)
         self.cutter.failed.connect(self._fail)
+        self.exporter.changed.connect(self._refresh)
+        self.exporter.progressed.connect(panel.show_progress)
         self.follower.found.connect(self._take_frame)
         self.follower.stumbled.connect(self._refresh)
         self.tour.moved.connect(self._show_position)

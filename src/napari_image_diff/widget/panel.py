@@ -56,14 +56,14 @@ class Panel(QWidget):
         super().__init__()
         self.pickers = LayerPickers(viewer)
         self.compare_button = _button("Compare", "Compare the two images with these settings.")
-        self.cancel_button = _button("Cancel", "Give up the comparison under way; what is shown stays.")
+        self.cancel_button = _button("Cancel", "Give up what is under way; what is shown stays.")
         self.follow_box = _check(
             "Follow the viewer",
             "Compare what is on the screen, one frame with one frame, whenever a slider moves, the data are edited or "
             "a setting changes. The result takes the place of one of all frames; Compare ends it and brings that back.",
         )
         self.progress = QProgressBar()
-        self.progress.setToolTip("How much of the comparison is done.")
+        self.progress.setToolTip("How much of what is under way is done.")
         self.notice = _text("What stands in the way, what went wrong, or what to know about these two layers.")
         self.result = _text("The result for the two images picked above.")
         self.verdict = _text(
@@ -87,6 +87,7 @@ class Panel(QWidget):
             "Ignore the marked region from now on: add it to the layer picked for Ignore, or to a new one; compare.",
         )
         self.copy_button = _button("Copy table", "Copy the whole table, to paste it into a spreadsheet.")
+        self.export_button = _button("Export", "Save what is shown: a report, or one of its parts.")
         self.presets = PresetPicker()
         self.form = SettingsForm()
         self.align_button = _button(ALIGN, "")
@@ -118,7 +119,7 @@ class Panel(QWidget):
         column.addWidget(self.curve)
         column.addLayout(_row(self.position, self.worst_button, self.previous_button, self.next_button))
         column.addWidget(self.table, 1)
-        column.addLayout(_row(self.ignore_button, self.copy_button))
+        column.addLayout(_row(self.ignore_button, self.copy_button, self.export_button))
         column.addWidget(self.advanced)
 
     def read_settings(self) -> Settings:

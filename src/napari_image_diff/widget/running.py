@@ -110,7 +110,7 @@ class Run(QObject):
         if isinstance(error, (TypeError, ValueError)):
             self.failed.emit(str(error))
             return
-        _log.error("A comparison failed", exc_info=error)
+        _log.error("A run failed", exc_info=error)
         self.failed.emit(f"{type(error).__name__}: {error}")
 
     def _warn(self, warning: tuple[Any, ...]) -> None:

@@ -1,0 +1,296 @@
+"""Export: what is shown as files, by a menu; written in a worker thread, whole or not at all."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from napari.utils.history import get_save_history, update_save_history
+from napari.utils.misc import in_ipython
+from qtpy.QtCore import QObject, QUrl, Signal
+from qtpy.QtGui import QAction, QDesktopServices
+from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QPushButton
+
+from ..folders import write_file
+from ..reading import explain
+from .running import Progress, Run
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from ..comparison import Comparison
+
+__all__ = ["EXPORTS", "Export", "Exporter"]
+
+Shown: TypeAlias = "tuple[Comparison, Image, Image]"
+"""A result, and the two layers that were compared."""
+
+
+class Export(NamedTuple):
+    """What can be written of a result."""
+
+    title: str
+    name: str
+    """What it is called unless the user says otherwise."""
+    kind: str
+    """How the files of a report end that it has; "" for all."""
+    help: str
+    in_memory: bool = False
+    """Whether there is none of images in chunks."""
+
+    @property
+    def suffix(self) -> str:
+        """How its own name ends."""
+        return Path(self.name).suffix
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is one."""
+        return self.suffix in ("", ".zarr")
+
+
+EXPORTS = (
+    Export(
+        "Report, all files…",
+        "report",
+        "",
+        "A folder with all of these: page, table, record, pictures and maps; of images in chunks table, record and "
+        "maps in chunks.",
+    ),
+    Export(
+        "Page to look at (HTML)…",
+        "report.html",
+        ".html",
+        "One file that opens anywhere: the images to swipe and blink, every region in close-up, numbers and settings.",
+        in_memory=True,
+    ),
+    Export("Table of regions (CSV)…", "regions.csv", ".csv", "All regions with all columns, for a spreadsheet."),
+    Export("Record (JSON)…", "report.json", ".json", "Numbers, regions, settings and versions, for programs."),
+    Export(
+        "Pictures (PNG)…",
+        "pictures",
+        ".png",
+        "A folder with both images and their boxes, the difference, the filled regions, and these on the after image.",
+        in_memory=True,
+    ),
+    Export(
+        "Maps (TIFF)…",
+        "maps",
+        ".tif",
+        "A folder with the difference (float32) and the labels of the regions (int32), to the bit.",
+        in_memory=True,
+    ),
+    Export(
+        "Maps in chunks (OME-Zarr)…",
+        "result.zarr",
+        ".zarr",
+        "An OME-Zarr with all maps in several sizes, where the before layer lies, and the tables.",
+    ),
+)
+
+TOO_LARGE = (
+    "Not for images in chunks, which may be larger than memory. Take the maps in chunks (OME-Zarr), or the report, "
+    "which has them."
+)
+
+
+class Exporter(QObject):
+    """Has the menu of a button, and writes what is asked for there: what is shown then, whatever happens meanwhile.
+
+    `changed` tells that an export began or ended, or that there is another `message`.
+    """
+
+    changed = Signal()
+    progressed = Signal(int, int)
+
+    def __init__(self, button: QPushButton, find_shown: Callable[[], Shown | None], parent: QObject) -> None:
+        super().__init__(parent)
+        self.message = ""
+        self._button = button
+        self._find_shown = find_shown
+        self._run: Run | None = None
+        self._saved: Path | None = None
+        menu = QMenu(button)
+        menu.setToolTipsVisible(True)
+        self._actions = {export: QAction(export.title, menu) for export in EXPORTS}
+        self._open_action = QAction("Open what was saved", menu)
+        self._open_action.setToolTip("Open the last export in the program that the system has for it.")
+        for export, action in self._actions.items():
+            action.triggered.connect(partial(self.ask, export))
+            menu.addAction(action)
+        self._open_action.triggered.connect(self.open_saved)
+        menu.addSeparator()
+        menu.addAction(self._open_action)
+        button.setMenu(menu)
+
+    @property
+    def running(self) -> bool:
+        """Whether an export is under way."""
+        return self._run is not None
+
+    def show(self, comparison: Comparison | None, *, busy: bool) -> None:
+        """Offer what there is of a comparison, or nothing while it is about to be another."""
+        self._button.setEnabled(comparison is not None and not busy)
+        in_chunks = comparison is not None and comparison.pyramid is not None
+        for export, action in self._actions.items():
+            possible = not (export.in_memory and in_chunks)
+            action.setEnabled(possible)
+            action.setToolTip(export.help if possible else TOO_LARGE)
+        self._open_action.setEnabled(self._saved is not None)
+
+    def ask(self, export: Export) -> None:
+        """Ask where an export goes, and begin it."""
+        shown = self._find_shown()
+        if shown is None or self.running:
+            return
+        chosen = self._choose(export)
+        if chosen is None:
+            return
+        try:
+            place, taken = find_place(export, chosen, *shown[1:])
+        except OSError as error:
+            self._tell(f"{explain(error)}.")
+            return
+        if taken and not self._confirm(place):
+            return
+        update_save_history(str(place))
+        self._run = Run(Order.of(export, place, *shown).run)
+        self._run.progressed.connect(self.progressed)
+        self._run.returned.connect(self._take)
+        self._run.failed.connect(self._fail)
+        self._run.start()
+        self._tell("")
+
+    def cancel(self) -> None:
+        """Give up the export under way."""
+        if self._run is not None:
+            self._run.cancel()
+            self._run = None
+            self._tell("Not saved: cancelled.")
+
+    def open_saved(self) -> None:
+        """Open the last export, of a report the page."""
+        if self._saved is None:
+            return
+        page = self._saved / "report.html"
+        place = page if page.exists() else self._saved
+        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(place))):
+            self._tell(f"No program opens {place}.")
+
+    def _choose(self, export: Export) -> Path | None:
+        """Return the place that the user picks for an export, None if none."""
+        start = Path(get_save_history()[0]) / export.name
+        if export.is_folder:
+            start = _find_free(start)
+        chosen, _ = QFileDialog.getSaveFileName(
+            self._button,
+            f"Export: {export.title.rstrip('…')}",
+            str(start),
+            "" if export.is_folder else f"{export.suffix[1:].upper()} (*{export.suffix})",
+            # As napari does: there the system's own dialog would wait for ever
+            options=QFileDialog.Option.DontUseNativeDialog if in_ipython() else QFileDialog.Option(0),
+        )
+        return Path(chosen) if chosen else None
+
+    def _confirm(self, place: Path) -> bool:
+        """Ask whether what is at a place may go."""
+        there = f", with {', '.join(sorted(path.name for path in place.iterdir()))} in it" if place.is_dir() else ""
+        question, answers = f"{place} is there already{there}. Replace it?", QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            self._button, "Export", question, answers.Yes | answers.No, defaultButton=answers.No
+        )
+        return bool(answer == answers.Yes)
+
+    def _take(self, place: Path) -> None:
+        self._run = None
+        self._saved = place
+        self._tell(f"Saved {place}.")
+
+    def _fail(self, message: str) -> None:
+        self._run = None
+        self._tell(f"Not saved: {message}.")
+
+    def _tell(self, message: str) -> None:
+        self.message = message
+        self.changed.emit()
+
+
+class Order(NamedTuple):
+    """An export with all that it needs, as it was when it was asked for."""
+
+    export: Export
+    place: Path
+    comparison: Comparison
+    images: Mapping[str, Mapping[str, Any]]
+    where: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, export: Export, place: Path, comparison: Comparison, before: Image, after: Image) -> Order:
+        """Return the order for a result of two layers, which has the names that they have now."""
+        # No hash of a file: the data of a layer may have been changed since they were read
+        layers = {"before": before, "after": after}
+        images = {name: {"name": layer.name, "bytes": None, "sha256": None} for name, layer in layers.items()}
+        ndim = comparison.difference.ndim
+        where = {name: getattr(before, name)[-ndim:] for name in ("scale", "translate", "units")}
+        return cls(export, place, comparison, images, where)
+
+    def run(self, progress: Progress) -> Path:
+        """Write it; return where it is."""
+        try:
+            self._write(progress)
+        except ImportError as error:
+            raise ValueError(str(error)) from error
+        except (MemoryError, OSError) as error:
+            raise ValueError(explain(error)) from error
+        return self.place
+
+    def _write(self, progress: Progress) -> None:
+        # Here and not above, so that a first import does not hold up the window
+        from ..report import KINDS, make_files, make_report, write_report
+        from ..zarr_files import write_zarr
+
+        if self.export.kind == ".zarr":
+            write_zarr(self.comparison, self.place, **self.where, overwrite=True, progress=progress)
+            return
+        kinds, report = (self.export.kind,) if self.export.kind else KINDS, make_report(self.comparison, self.images)
+        if self.export.is_folder:
+            write_report(self.comparison, self.place, report, kinds, where=self.where, progress=progress)
+            return
+        (content,) = make_files(self.comparison, report, kinds).values()
+        # The last chance to leave
+        progress(1, 2)
+        write_file(self.place, content)
+
+
+def find_place(export: Export, chosen: Path, *layers: Image) -> tuple[Path, bool]:
+    """Return where an export goes, and whether the user must say that what is there may be replaced.
+
+    Raises
+    ------
+    OSError
+        If something is there that has to stay.
+    """
+    from ..report import check_place
+    from ..zarr_files import is_complete
+
+    place = chosen if chosen.suffix.lower() == export.suffix else chosen.with_name(chosen.name + export.suffix)
+    if not export.is_folder:
+        # What was chosen, the dialog has asked about
+        return place, place != chosen and place.exists()
+    # Dialogs go into a folder that is there, and then give its name in itself
+    if place.name == place.parent.name:
+        place = place.parent
+    if export.kind != ".zarr":
+        return place, check_place(place, [layer.source.path for layer in layers if layer.source.path])
+    if place.exists() and not is_complete(place):
+        raise OSError(f"{place} is there already, and is no comparison in chunks; give another name")
+    return place, place.exists()
+
+
+def _find_free(place: Path) -> Path:
+    """Return a place of this name, or with a number, where nothing is: a dialog goes into a folder that is there."""
+    names = itertools.chain([place.name], (f"{place.stem}-{number}{place.suffix}" for number in itertools.count(2)))
+    return next(free for name in names if not (free := place.with_name(name)).exists())
