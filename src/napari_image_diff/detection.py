@@ -25,6 +25,7 @@ __all__ = [
     "close",
     "count_steps",
     "find_changes",
+    "keep_blocks",
     "keep_heavy",
     "make_sources",
     "measure_evidence",
@@ -84,12 +85,17 @@ def _split(pair: Pair, *arrays: NDArray[Any]) -> list[list[NDArray[Any]]]:
     return [[array[plane] for array in whole] for plane in range(pair.volume.planes)]
 
 
-def measure_limits(pairs: Sequence[tuple[Pair, NDArray[np.float32]]], step: tiles.Step) -> noise.Limits:
-    """Return what noise and edges explain in some pairs of one data range, each with its 1 - SSIM."""
+def measure_limits(
+    pairs: Sequence[tuple[Pair, NDArray[np.float32]]], step: tiles.Step, kept: evidence.Kept | None = None
+) -> noise.Limits:
+    """Return what noise and edges explain in some pairs of one data range, each with its 1 - SSIM.
+
+    With `kept`, of one plane: see `measure_evidence`.
+    """
     data_range, quantum = pairs[0][0].data_range, pairs[0][0].quantum
     for radius in noise.RADII:
         sources = (source for pair in pairs for source in make_sources(*pair))
-        counts = functools.reduce(noise.Counts.__add__, (_count(source, radius, step) for source in sources))
+        counts = functools.reduce(noise.Counts.__add__, (_count(source, radius, step, kept) for source in sources))
         limits = noise.make_limits(counts, radius, data_range, quantum)
         if limits is not None:
             break
@@ -97,27 +103,39 @@ def measure_limits(pairs: Sequence[tuple[Pair, NDArray[np.float32]]], step: tile
     return limits
 
 
-def _count(source: evidence.Source, radius: int, step: tiles.Step) -> noise.Counts:
+def _count(source: evidence.Source, radius: int, step: tiles.Step, kept: evidence.Kept | None) -> noise.Counts:
     """Return what is counted in a sample of a plane."""
     sample = evidence.sample_tiles(source.before.shape)
     # Counts are large: the tiles of a thread share theirs
     size = -(-len(sample) // tiles.count_threads())
     parts = [sample[first : first + size] for first in range(0, len(sample), size)]
-    count = functools.partial(evidence.count_tiles, source, radius=radius)
+    count = functools.partial(evidence.count_tiles, source, radius=radius, kept=kept)
     return functools.reduce(noise.Counts.__add__, tiles.map_tiles(count, parts, tiles.uncounted(step)))
 
 
+def keep_blocks(pair: Pair) -> evidence.Kept | None:
+    """Return where what was looked at for the limits of a pair is kept for its evidence: of small images all of it."""
+    return {} if pair.volume is None and pair.before.size <= evidence.SAMPLED_PIXELS else None
+
+
 def measure_evidence(
-    pair: Pair, difference: NDArray[np.float32], limits: noise.Limits, step: tiles.Step
+    pair: Pair,
+    difference: NDArray[np.float32],
+    limits: noise.Limits,
+    step: tiles.Step,
+    kept: evidence.Kept | None = None,
 ) -> NDArray[np.float32]:
-    """Return the evidence of a pair, 1 = the limit, NaN where a pixel is not valid."""
+    """Return the evidence of a pair, 1 = the limit, NaN where a pixel is not valid.
+
+    `kept` has what was looked at by `measure_limits`, and loses it.
+    """
     sources = make_sources(pair, difference)
     found: NDArray[np.float32] = np.empty(pair.before.shape, np.float32)
     planes = found.reshape(len(sources), -1, found.shape[1])
 
     def write_tile(rows: tiles.Rows) -> None:
         for plane, top, bottom in tiles.split_rows(rows, planes.shape[1]):
-            evidence.write_tile(sources[plane], top, bottom, limits, planes[plane])
+            evidence.write_tile(sources[plane], top, bottom, limits, planes[plane], kept)
 
     tiles.map_tiles(write_tile, tiles.cut_rows(found.shape), step)
     return fold(found, pair.volume)

@@ -34,7 +34,7 @@ from .noise import (
     find_activity,
 )
 
-__all__ = ["BLOCK", "Source", "count_tiles", "find_rim", "sample_tiles", "write_tile"]
+__all__ = ["BLOCK", "SAMPLED_PIXELS", "Kept", "Source", "count_tiles", "find_rim", "sample_tiles", "write_tile"]
 
 # Blocks for the activity, pixels a side: those of JPEG, whose errors spread over a block.
 BLOCK = 8
@@ -103,8 +103,10 @@ def sample_tiles(shape: tuple[int, int]) -> list[tuple[int, int, int, int]]:
     return [(top, left, min(top + SAMPLE, height), min(left + SAMPLE, width)) for top in tops for left in lefts]
 
 
-def count_tiles(source: Source, tiles: Sequence[tuple[int, int, int, int]], radius: int) -> Counts:
-    """Count noise and edges of some tiles with the tolerance `radius`."""
+def count_tiles(
+    source: Source, tiles: Sequence[tuple[int, int, int, int]], radius: int, kept: Kept | None = None
+) -> Counts:
+    """Count noise and edges of some tiles with the tolerance `radius`; what was looked at goes into `kept`."""
     channels = 1 + _count_colours(source)
     counts = Counts(
         np.zeros((channels, len(CELLS), 3, ACTIVITIES, INTENSITIES, BINS), np.int32),
@@ -112,7 +114,11 @@ def count_tiles(source: Source, tiles: Sequence[tuple[int, int, int, int]], radi
         np.zeros(3, np.int32),
     )
     for tile in _join(tiles):
-        _count_tile(source, tile, radius, counts)
+        block = _look(source, tile, radius)
+        if kept is not None:
+            kept[tile, radius] = block
+        _count_block(block, tile, radius, counts)
+        _count_structure(source.difference, tile, block.activity, find_rim(radius) // BLOCK, counts.structure)
     return counts
 
 
@@ -128,17 +134,13 @@ def _join(tiles: Sequence[tuple[int, int, int, int]]) -> list[tuple[int, int, in
     return joined
 
 
-def _count_tile(source: Source, tile: tuple[int, int, int, int], radius: int, counts: Counts) -> None:
-    """Add noise and edges of a tile to `counts`."""
-    rim = find_rim(radius)
-    box = (rim, rim, rim + tile[2] - tile[0], rim + tile[3] - tile[1])
-    luma, colours, valid = _read_block(source, tile, rim)
-    activity = _count_block(luma, colours, valid, radius, box, counts)
-    _count_structure(source.difference, tile, activity, rim // BLOCK, counts.structure)
+def write_tile(
+    source: Source, top: int, bottom: int, limits: Limits, evidence: NDArray[np.float32], kept: Kept | None = None
+) -> None:
+    """Write the evidence of the rows `top` to `bottom` into `evidence` (H, W); NaN where a pixel is not valid.
 
-
-def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: NDArray[np.float32]) -> None:
-    """Write the evidence of the rows `top` to `bottom` into `evidence` (H, W); NaN where a pixel is not valid."""
+    What was looked at to count is taken out of `kept`.
+    """
     rim = find_rim(limits.radius)
     for tile in _blocks(top, bottom, evidence.shape[1]):
         first = max(top, tile[0])
@@ -146,15 +148,16 @@ def write_tile(source: Source, top: int, bottom: int, limits: Limits, evidence: 
         if not source.difference[first : tile[2], tile[1] : tile[3]].any() and _is_same(source, tile, rim):
             part[:] = 0
             continue
-        luma, colours, valid = _read_block(source, tile, rim)
-        found, activity = _weigh_block(luma, colours, limits)
+        block = (kept or {}).pop((tile, limits.radius), None) or _look(source, tile, limits.radius)
+        found = _weigh_block(block, limits)
         if limits.radius == 1:
-            structure = limits.structure[activity]
-            _add_structure(source.difference, structure, luma[0], luma[1], rim, tile, first, found)
+            lights = block.channels[0]
+            structure = limits.structure[block.activity]
+            _add_structure(source.difference, structure, lights.raw_before, lights.raw_after, rim, tile, first, found)
         inner = (slice(rim + first - tile[0], rim + tile[2] - tile[0]), slice(rim, rim + tile[3] - tile[1]))
         part[:] = found[inner]
-        if valid.size:
-            part[~valid[inner]] = np.nan
+        if block.valid.size:
+            part[~block.valid[inner]] = np.nan
     if limits.radius > 1:
         _forget_rim(evidence, top, bottom, limits.radius)
 
@@ -256,25 +259,42 @@ def _view(before: Plane, after: Plane, first: int, last: int) -> _Views:
     return _Views(first, smooth_all(before), smooth_all(after), before, after)
 
 
-def _weigh_block(luma: Images, colours: Images, limits: Limits) -> tuple[Plane, NDArray[np.int32]]:
-    """Return the evidence of a block with its rim, in which it is not right, and the activity of its blocks."""
-    channels = _view_channels(luma, colours, limits.radius)
+class _Block(NamedTuple):
+    """A block with its rim, as it is looked at with a tolerance."""
+
+    channels: list[_Views]
+    """Luma and the colours."""
+    spans: list[Plane]
+    """What each channel spans around the blocks of 8 x 8 pixels."""
+    activity: NDArray[np.int32]
+    """Their bins of activity."""
+    valid: NDArray[np.bool_]
+    """Which pixels are; empty where all are."""
+
+
+Kept = dict[tuple[tuple[int, int, int, int], int], _Block]
+"""Blocks by tile and tolerance."""
+
+
+def _look(source: Source, tile: tuple[int, int, int, int], radius: int) -> _Block:
+    """Return a block as noise is counted in it, and evidence taken from it."""
+    luma, colours, valid = _read_block(source, tile, find_rim(radius))
+    last = _last(radius, 1)
+    channels = [_view(*luma, 0, last), *(_view(one, other, 1, last) for one, other in zip(*colours, strict=True))]
     spans = [_measure_span(views, 1) for views in channels]
-    activity = _bins_of_activity(spans)
-    least = _explain_blocks(channels[0], spans[1:], limits)
+    return _Block(channels, spans, _bins_of_activity(spans), valid)
+
+
+def _weigh_block(block: _Block, limits: Limits) -> Plane:
+    """Return the evidence of a block with its rim, in which it is not right."""
+    least = _explain_blocks(block.channels[0], block.spans[1:], limits)
     found, *others = (
-        _weigh_channel(views, channels[0], activity, least[min(index, 1)], limits, index)
-        for index, views in enumerate(channels)
+        _weigh_channel(views, block.channels[0], block.activity, least[min(index, 1)], limits, index)
+        for index, views in enumerate(block.channels)
     )
     for other in others:
         _raise(found, other)
-    return found, activity
-
-
-def _view_channels(luma: Images, colours: Images, radius: int) -> list[_Views]:
-    """Return luma and the colours in all sizes of cells."""
-    last = _last(radius, 1)
-    return [_view(*luma, 0, last), *(_view(one, other, 1, last) for one, other in zip(*colours, strict=True))]
+    return found
 
 
 def _bins_of_activity(spans: list[Plane]) -> NDArray[np.int32]:
@@ -325,30 +345,24 @@ def _weigh_channel(
     return evidence
 
 
-def _count_block(
-    luma: Images, colours: Images, valid: NDArray[np.bool_], radius: int, box: Sequence[int], counts: Counts
-) -> NDArray[np.int32]:
-    """Add noise and edges of the pixels of `box` (top, left, bottom, right) of a block with its rim to `counts`.
-
-    The activity of its blocks is returned.
-    """
-    channels = _view_channels(luma, colours, radius)
-    activity = _bins_of_activity([_measure_span(views, 1) for views in channels])
-    lights = channels[0]
+def _count_block(block: _Block, tile: tuple[int, int, int, int], radius: int, counts: Counts) -> None:
+    """Add noise and edges of a tile, of which `block` has a rim, to `counts`."""
+    rim = find_rim(radius)
+    box = (rim, rim, rim + tile[2] - tile[0], rim + tile[3] - tile[1])
+    lights = block.channels[0]
     none = lights.raw_before[:0]
-    edges = np.zeros((3, SAMPLE // EDGE_CELL, luma[0].shape[1]), np.uint32)
-    for channel, views in enumerate(channels):
+    edges = np.zeros((3, SAMPLE // EDGE_CELL, lights.raw_before.shape[1]), np.uint32)
+    for channel, views in enumerate(block.channels):
         for cell in range(views.first, _last(radius, views.first) + 1):
             size = CELLS[cell]
             cells = np.array([box[0] // size, box[1] // size, -(-box[2] // size), -(-box[3] // size)])
             raw = (views.raw_before, views.raw_after) if cell == views.first else (none, none)
             _count_cells(
-                *views.of(cell), *raw, *lights.of(cell), activity, _disc(radius, channel), cells, valid,
+                *views.of(cell), *raw, *lights.of(cell), block.activity, _disc(radius, channel), cells, block.valid,
                 counts.noise[channel, cell], edges if channel == cell == 0 else edges[:0],
             )  # fmt: skip
     squares = np.add.reduceat(edges[..., box[1] : box[3]], range(0, box[3] - box[1], EDGE_CELL), axis=2)
     counts.edges[:] += count_squares(*squares)
-    return activity
 
 
 @_compile

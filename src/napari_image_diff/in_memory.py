@@ -176,9 +176,12 @@ def _measure_evidence(measured: Measured, limits: Limits | None, settings: Setti
         nothing = np.where(np.isnan(measured.difference), np.nan, np.float32(0))
         return measured._replace(evidence=nothing, limits=limits)
     difference = _find_difference(measured, settings, step)
+    kept = None
     if limits is None:
-        limits = detection.measure_limits([(pair, difference)], step)
-    return measured._replace(evidence=detection.measure_evidence(pair, difference, limits, step), limits=limits)
+        kept = detection.keep_blocks(pair)
+        limits = detection.measure_limits([(pair, difference)], step, kept)
+    evidence = detection.measure_evidence(pair, difference, limits, step, kept)
+    return measured._replace(evidence=evidence, limits=limits)
 
 
 def _find_difference(measured: Measured, settings: Settings, step: Step) -> NDArray[np.float32]:
