@@ -492,6 +492,27 @@ def test_junit_says_what_xml_can_say() -> None:
 # --- files that are not right ---
 
 
+def test_the_same_file_twice_is_decoded_once(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def count(path: Path, *_: Any) -> np.ndarray:
+        read.append("/".join(path.parts[-3:]))
+        return make_image(0)
+
+    monkeypatch.setattr(reading, "read_image", count)
+    longer = folders[1] / "plots/2.png"
+    longer.write_bytes(longer.read_bytes() + b"\0")
+    # Of one length, and not the same
+    same_length = bytearray((folders[1] / "plots/3.png").read_bytes())
+    same_length[-1] ^= 1
+    (folders[0] / "plots/3.png").write_bytes(same_length)
+    for number, count_of_reads in ((0, 1), (2, 2), (3, 2)):
+        read.clear()
+        before, after = reading.read_pair(*(folder / f"plots/{number}.png" for folder in folders))
+        assert len(read) == count_of_reads
+        assert (before is after) == (count_of_reads == 1)
+
+
 def test_files_are_read_with_the_limit_of_pixels(run: Run, folders: Folders) -> None:
     code, text, _ = run(*folders, "--pattern", "plots/[13].png", "--max-pixels", "100")
     assert code == 2
@@ -499,7 +520,7 @@ def test_files_are_read_with_the_limit_of_pixels(run: Run, folders: Folders) -> 
 
 
 def test_large_files_are_found_by_their_header(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "read_image", None)
+    monkeypatch.setattr(reading, "READERS", None)
     pair = batches.FilePair("1.png", folders[0] / "plots/1.png", folders[1] / "plots/1.png")
     assert not batches._is_large(pair)
     monkeypatch.setattr(batches, "LARGE_PIXELS", 60 * 80 - 1)

@@ -11,12 +11,13 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from .comparison import Comparison, compare
-from .reading import MOST_PIXELS, SUFFIXES, count_pixels, explain, read_image
+from .comparison import Comparison
+from .files import compare_files
+from .reading import MOST_PIXELS, SUFFIXES, count_pixels, explain
 from .settings import Settings
 from .tiles import Stopped, count_threads, on_one_thread
 
-__all__ = ["FilePair", "Found", "compare_folders", "find_pairs", "map_pairs", "read_pair"]
+__all__ = ["FilePair", "Found", "compare_folders", "find_pairs", "map_pairs"]
 
 T = TypeVar("T")
 
@@ -34,6 +35,11 @@ class FilePair(NamedTuple):
     """Path below either folder, with "/" between its parts."""
     before: Path | None
     after: Path | None
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that are there, by what they are: "before", "after"."""
+        return {name: path for name, path in (("before", self.before), ("after", self.after)) if path is not None}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -97,8 +103,7 @@ def compare_folders(
     pairs = find_pairs(Path(before), Path(after), pattern)
 
     def compare_pair(pair: FilePair, stop: Callable[[], None]) -> Comparison:
-        before, after = read_pair(pair, max_pixels)
-        return compare(before, after, asked, progress=lambda done, total: stop())
+        return compare_files(pair.files, asked, max_pixels=max_pixels, progress=lambda done, total: stop()).comparison
 
     return map_pairs(compare_pair, pairs)
 
@@ -129,11 +134,6 @@ def _list_images(folder: Path, pattern: str) -> dict[str, Path]:
         and not any(part.startswith(".") for part in name.parts)
         and (path.is_file() or path.suffix.lower() == ".zarr")
     }
-
-
-def read_pair(pair: FilePair, max_pixels: int = MOST_PIXELS) -> list[Any]:
-    """Return the images of a pair; raises as `reading.read_image`."""
-    return [read_image(path, max_pixels) for path in pair[1:] if path is not None]
 
 
 def map_pairs(
@@ -178,6 +178,6 @@ def map_pairs(
 def _is_large(pair: FilePair) -> bool:
     """Return whether the header of either image tells of many pixels; what cannot be read is none of that."""
     try:
-        return max(count_pixels(path) for path in pair[1:] if path is not None) > LARGE_PIXELS
+        return max(map(count_pixels, pair.files.values())) > LARGE_PIXELS
     except Exception:  # said when it is read
         return False

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .comparison import Comparison, compare
 from .frames import name_axes
 from .preparation import find_channels
-from .reading import MOST_PIXELS, read_image
+from .reading import MOST_PIXELS, read_image, read_pair
 from .regions import name_box
 from .settings import Settings
 
@@ -54,7 +54,7 @@ def compare_files(
     TypeError, ValueError
         If the images cannot be compared, or no pixel of them.
     """
-    before, after = (read_image(images[name], max_pixels) for name in ("before", "after"))
+    before, after = read_pair(images["before"], images["after"], max_pixels)
     ignore = _read_ignored(images["ignore"], before, settings, max_pixels) if "ignore" in images else None
     comparison = compare(before, after, settings, ignore=ignore, spacing=spacing, progress=progress)
     if comparison.resolved["pixels_not_valid"] == comparison.difference.size:

@@ -144,11 +144,10 @@ def _tell_why(found: Found[Row]) -> Row:
 
 def _find_images(pair: FilePair, ignore: Path | None) -> dict[str, Path]:
     """Return the files of a pair as `compare_files` takes them."""
-    images = {name: path for name, path in (("before", pair.before), ("after", pair.after)) if path is not None}
     if ignore is not None and ignore.is_dir():
         ways = (ignore / f"{pair.name}.csv", ignore / pair.name)
         ignore = next((way for way in ways if way.exists()), None)
-    return images | ({"ignore": ignore} if ignore is not None else {})
+    return pair.files | ({"ignore": ignore} if ignore is not None else {})
 
 
 def _make_key(task: Task) -> str:
