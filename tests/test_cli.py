@@ -237,17 +237,30 @@ def test_pictures_never_replace_the_images(run: Run, pair: tuple[Path, Path], tm
     assert [path.read_bytes() for path in pair] == contents
 
 
-def test_pictures_that_are_there_are_replaced_by_force_only(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    (folder / "mask.png").write_bytes(b"mine")
-    code, _, err = run(*pair, "--out", folder)
-    assert code == 2
-    assert "--force" in err
-    assert (folder / "mask.png").read_bytes() == b"mine"
-    assert sorted(path.name for path in folder.iterdir()) == ["mask.png"]
+def test_a_report_is_replaced_by_force_only(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    run(*pair, "--out", folder)
+    (folder / "mask.png").write_bytes(b"touched")
+    assert_one_error(run(*pair, "--out", folder), "--force")
+    assert (folder / "mask.png").read_bytes() == b"touched"
     assert run(*pair, "--out", folder, "--force")[0] == 1
     assert sorted(path.name for path in folder.iterdir()) == FILES_OUT
+    assert (folder / "mask.png").read_bytes() != b"touched"
+
+
+@pytest.mark.parametrize("record", [None, b"{}", b"[]", b"no JSON"])
+def test_pictures_of_the_names_of_ours_are_not_replaced(
+    run: Run, pair: tuple[Path, Path], tmp_path: Path, record: bytes | None
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "before.png").write_bytes(b"mine")
+    if record is not None:
+        (folder / "report.json").write_bytes(record)
+    there = sorted(folder.iterdir())
+    assert_one_error(run(*pair, "--out", folder, "--force"), "before.png", "no record of a report")
+    assert sorted(folder.iterdir()) == there
+    assert (folder / "before.png").read_bytes() == b"mine"
 
 
 def test_nothing_to_compare_is_an_error(run: Run, tmp_path: Path) -> None:

@@ -146,8 +146,9 @@ def test_each_part_is_that_of_the_report(title: str, compared: Any, export: Any,
     if title in SINGLE:
         assert place.read_bytes() == expected[SINGLE[title]]
     else:
-        assert read(place) == {name: text for name, text in expected.items() if name.endswith(FOLDERS[title])}
-        assert len(read(place)) == {PICTURES: 5, MAPS: 2}[title]
+        kinds = (FOLDERS[title], ".json")
+        assert read(place) == {name: text for name, text in expected.items() if name.endswith(kinds)}
+        assert len(read(place)) == {PICTURES: 6, MAPS: 3}[title]
 
 
 @pytest.mark.parametrize("spatial_ndim", [2, 3])

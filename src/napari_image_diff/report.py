@@ -29,6 +29,8 @@ from .zarr_files import write_zarr
 
 __all__ = ["KINDS", "check_place", "describe_file", "draw_pictures", "make_files", "make_report", "write_report"]
 
+FORMAT = "napari-image-diff report"
+
 # Of the JSON, as in docs/report.schema.json: it changes where something there changes its meaning or goes
 VERSION = 1
 
@@ -155,7 +157,7 @@ def make_report(
     """
     reasons = judge(comparison, limits)
     return {
-        "format": "napari-image-diff report",
+        "format": FORMAT,
         "version": VERSION,
         "different": bool(reasons),
         "reasons": reasons,
@@ -184,7 +186,19 @@ def check_place(place: Path, images: Sequence[str | os.PathLike[str]] = ()) -> b
     foreign = [name for name in there if name not in FILES]
     if foreign:
         raise OSError(f"{place} has {foreign[0]} in it, which is no file of a report; give another folder")
+    # Anybody's pictures may be called before.png and after.png
+    if there and not _is_report(place):
+        raise OSError(f"{place} has {there[0]} in it, and no record of a report; give another folder")
     return bool(there)
+
+
+def _is_report(place: Path) -> bool:
+    """Return whether a folder has the record of a report."""
+    try:
+        found = json.loads((place / "report.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("format") == FORMAT
 
 
 def write_report(

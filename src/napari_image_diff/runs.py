@@ -66,6 +66,8 @@ def check_place(place: Path, folders: Sequence[Path], *, replace: bool) -> None:
     foreign = [name for name in there if name not in FILES]
     if foreign:
         raise OSError(f"{place} has {foreign[0]} in it, which is no file of a summary; give another folder")
+    if there and JOURNAL not in there:
+        raise OSError(f"{place} has {there[0]} in it, and no {JOURNAL} of an earlier run; give another folder")
     if there and not replace:
         raise OSError(f"{place} is there already; give another folder, --resume to go on, or --force to replace it")
 

@@ -73,14 +73,15 @@ EXPORTS = (
         "Pictures (PNG)…",
         "pictures",
         ".png",
-        "A folder with both images and their boxes, the difference, the filled regions, and these on the after image.",
+        "A folder with both images and their boxes, the difference, the filled regions, and these on the after image; "
+        "and the record.",
         in_memory=True,
     ),
     Export(
         "Maps (TIFF)…",
         "maps",
         ".tif",
-        "A folder with the difference (float32) and the labels of the regions (int32), to the bit.",
+        "A folder with the difference (float32) and the labels of the regions (int32), to the bit; and the record.",
         in_memory=True,
     ),
     Export(
@@ -255,11 +256,13 @@ class Order(NamedTuple):
         if self.export.kind == ".zarr":
             write_zarr(self.comparison, self.place, **self.where, overwrite=True, progress=progress)
             return
-        kinds, report = (self.export.kind,) if self.export.kind else KINDS, make_report(self.comparison, self.images)
+        report = make_report(self.comparison, self.images)
         if self.export.is_folder:
+            # Every folder of ours has the record: by that it is known
+            kinds = (self.export.kind, ".json") if self.export.kind else KINDS
             write_report(self.comparison, self.place, report, kinds, where=self.where, progress=progress)
             return
-        (content,) = make_files(self.comparison, report, kinds).values()
+        (content,) = make_files(self.comparison, report, (self.export.kind,)).values()
         # The last chance to leave
         progress(1, 2)
         write_file(self.place, content)
