@@ -21,6 +21,7 @@ import cv2
 import jsonschema
 import numpy as np
 import pytest
+import tifffile
 from calls import Run, assert_one_error
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,7 +113,8 @@ def test_settings_go_to_every_pair(folders: Folders) -> None:
         ("**/[13].png", ["plots/1.png", "plots/3.png"]),
         ("plots/*", [f"plots/{number}.png" for number in range(6)]),
         ("*.txt", ["notes.txt"]),
-        (".cache/*", None),
+        ("*.t?t", ["notes.txt"]),
+        ("**/*.pn*", ["gone.png", *(f"plots/{number}.png" for number in range(6))]),
         ("../*.png", None),
         ("/*.png", None),
         ("", None),
@@ -138,12 +140,36 @@ def test_folders_that_are_none(folders: Folders, tmp_path: Path) -> None:
         compare_folders(*empty)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need leave on Windows")
+def test_folders_that_are_links_are_entered_once(folders: Folders, tmp_path: Path) -> None:
+    for folder in folders:
+        (folder / "plots").rename(tmp_path / f"real {folder.name}")
+        (folder / "plots").symlink_to(tmp_path / f"real {folder.name}")
+        (folder / "again").symlink_to(folder)
+    names = [pair.name for pair in batches.find_pairs(*folders)]
+    assert names == ["gone.png", *(f"plots/{number}.png" for number in range(6))]
+
+
+def test_the_last_line_of_a_pair_counts(run: Run, folders: Folders, tmp_path: Path, compared: list[str]) -> None:
+    out = tmp_path / "out"
+    first = run(*folders, "--out", out)
+    run(*folders, "--out", out, "--resume", "--sensitivity", "2")
+    compared.clear()
+    assert run(*folders, "--out", out, "--resume") == first
+    assert len(compared) == 5
+    for row in rows_of(out):
+        if row["report"]:
+            found = json.loads((out / row["report"] / "report.json").read_bytes())
+            assert found["settings"]["sensitivity"] == 1
+
+
 def make_pairs(count: int) -> list[batches.FilePair]:
     return [batches.FilePair(f"{number}.png", Path("a"), Path("b")) for number in range(count)]
 
 
 def test_no_more_is_begun_than_is_taken_and_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "count_threads", lambda: 3)
+    monkeypatch.setattr(batches, "count_pixels", lambda path: 10)
     begun = []
     found = batches.map_pairs(lambda pair, stop: begun.append(pair.name), make_pairs(50))
     for taken in range(1, 30):
@@ -156,6 +182,8 @@ def test_no_more_is_begun_than_is_taken_and_a_few(monkeypatch: pytest.MonkeyPatc
 
 def test_closing_stops_those_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "count_threads", lambda: 2)
+    # Each header is read, and may be of any size where there is none
+    monkeypatch.setattr(batches, "count_pixels", lambda path: 10)
     under_way = threading.Barrier(3)
     stopped = []
 
@@ -202,6 +230,28 @@ def test_each_pair_has_one_thread_and_large_ones_are_alone(folders: Folders, mon
     assert threads == [4] * 4
 
 
+def test_large_pairs_wait_until_the_others_are_done(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in folders:
+        write(folder / "a large one.png", make_image(0)[:50])
+    # Of the others alone the headers tell
+    monkeypatch.setattr(batches, "LARGE_PIXELS", 4500)
+    monkeypatch.setattr(batches, "count_pixels", lambda path: 5000 if "large" in path.name else 10)
+    began: list[str] = []
+
+    def work(pair: batches.FilePair, stop: Any) -> str:
+        began.append(pair.name)
+        return threading.current_thread().name
+
+    found = list(batches.map_pairs(work, batches.find_pairs(*folders)))
+    assert began[-1] == "a large one.png"
+    assert found[-1].result == threading.current_thread().name
+    # What tells nothing of its size may be of any
+    monkeypatch.setattr(batches, "count_pixels", lambda path: 0)
+    assert {each.result for each in batches.map_pairs(work, batches.find_pairs(*folders))} == {
+        None, threading.current_thread().name,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("a\nreader's own"), SystemExit(3), OSError(28, "full")])
 def test_whatever_a_pair_raises_the_others_go_on(error: BaseException) -> None:
     def work(pair: batches.FilePair, stop: Any) -> str:
@@ -231,10 +281,10 @@ def test_folders_on_the_command_line(run: Run, folders: Folders, tmp_path: Path)
         ["different", "plots/1.png"],
     ]
     assert text.splitlines()[-1] == "7 pairs: 2 same, 2 different, 2 missing, 1 error"
-    assert sorted(path.name for path in out.iterdir()) == sorted(runs.FILES)
+    assert sorted(path.name for path in out.iterdir()) == sorted({*runs.FILES} - {runs.JUNIT})
     summary = json.loads((out / "summary.json").read_bytes())
     jsonschema.validate(summary, json.loads(SCHEMA.read_bytes()), cls=jsonschema.Draft202012Validator)
-    assert (summary["complete"], summary["different"]) == (True, True)
+    assert (summary["left"], summary["different"]) == (0, True)
     for row in summary["pairs"]:
         assert (row["report"] is not None) == (row["status"] == "different")
         if row["report"]:
@@ -286,8 +336,12 @@ def test_exit_codes(run: Run, folders: Folders) -> None:
         (["expected", "build", "--out", "site", "--resume"], ["site has index.html in it, and no journal.jsonl"]),
         (["expected", "build", "--pattern", "*.bmp"], ["neither expected nor build has an image that fits '*.bmp'"]),
         (["expected", "build", "--junit", "no folder/junit.xml"], ["junit.xml cannot be written"]),
+        (["expected", "build", "--junit", "file.txt"], ["file.txt is there, and is no JUnit XML"]),
+        (["expected", "build", "--junit", "foreign"], ["foreign is there, and is no JUnit XML"]),
+        (["expected", "build", "--junit", "build/junit.xml"], ["junit.xml lies in a folder that is compared"]),
+        (["expected", "build", "--ignore", "none"], ["none does not exist"]),
         (["expected", "build", "--out", "file.txt/out"], ["file.txt"]),
-        (["expected", "build", "--out", ""], ["--out is empty"]),
+        (["expected", "build", "--out", ""], ["out is empty"]),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(
@@ -302,6 +356,37 @@ def test_what_cannot_be_is_one_line(
     there = sorted(str(path) for path in tmp_path.rglob("*"))
     assert_one_error(run(*arguments), *words)
     assert sorted(str(path) for path in tmp_path.rglob("*")) == there
+
+
+def test_junit_may_lie_in_the_summary(run: Run, folders: Folders, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    call = (*folders, "--out", out, "--junit", out / "junit.xml")
+    first = run(*call)
+    assert first[0] == 2
+    assert "Traceback" not in first[2]
+    text = (out / "junit.xml").read_bytes()
+    assert run(*call, "--resume") == run(*call, "--force") == first
+    assert (out / "junit.xml").read_bytes().count(b"testcase") == text.count(b"testcase")
+
+
+def test_whoever_leaves_before_the_end_has_all_files(folders: Folders, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    call = [
+        sys.executable,
+        "-m",
+        "napari_image_diff",
+        *map(str, folders),
+        "--out",
+        str(out),
+        "--junit",
+        str(tmp_path / "j.xml"),
+    ]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(timeout=60) == 2
+    assert {"index.html", "summary.csv", "summary.json"} <= {path.name for path in out.iterdir()}
+    assert (tmp_path / "j.xml").exists()
 
 
 def test_which_pairs_get_a_report(run: Run, folders: Folders, tmp_path: Path) -> None:
@@ -329,7 +414,11 @@ def test_known_differences_of_each_pair(run: Run, folders: Folders, tmp_path: Pa
     mask[5:45, 15:55] = 255
     write(known / "plots/1.png", mask)
     assert run(*folders, *only, "--ignore", known)[0] == 0
-    assert run(*folders, *only, "--ignore", known / "plots/1.png")[0] == 0
+    code, _, err = run(*folders, *only, "--ignore", known / "plots/1.png")
+    assert (code, err.count("\n")) == (0, 1)
+    assert "is ignored in all pairs" in err
+    shutil.copy(known / "plots/1.png", known / "plots/none.csv")
+    assert "none.csv belongs to no pair" in run(*folders, *only, "--ignore", known)[2]
 
 
 # --- going on ---
@@ -370,10 +459,65 @@ def test_resume_does_what_is_left_or_changed(run: Run, folders: Folders, tmp_pat
         compared.clear()
         assert run(*folders) == text
     assert first[0] == 2
-    for changed in (("--sensitivity", "2"), ("--max-regions", "5"), ("--reports", "all")):
+    # What is the same now has no report
+    write(folders[1] / "plots/3.png", make_image(4))
+    run(*folders, "--out", out, "--resume")
+    assert len(list((out / "pairs").iterdir())) == sum(row["report"] is not None for row in rows_of(out))
+    for changed in (("--sensitivity", "2"), ("--max-regions", "5"), ("--reports", "all"), ("--spacing", "1", "1", "1")):
         compared.clear()
         run(*folders, "--out", out, "--resume", *changed)
         assert sorted(compared) == done
+
+
+def test_resume_after_a_kill(run: Run, folders: Folders, tmp_path: Path, compared: list[str]) -> None:
+    out = tmp_path / "out"
+    whole = run(*folders, "--out", out)
+    journal = out / "journal.jsonl"
+    lines = journal.read_bytes().splitlines()
+    journal.write_bytes(b"5\n[]\n" + b"\n".join(lines[1:])[:-7])
+    for left in (out / "summary.json.1234abcd.incomplete", out / "pairs" / "x_1.1234abcd.incomplete" / "file"):
+        left.parent.mkdir(exist_ok=True)
+        left.touch()
+    compared.clear()
+    assert run(*folders, "--out", out, "--resume") == whole
+    assert len(compared) == 3
+    assert not list(out.rglob("*.incomplete"))
+    compared.clear()
+    assert run(*folders, "--out", out, "--resume") == whole
+    assert compared == ["5.png"]
+    size = journal.stat().st_size
+    run(*folders, "--out", out, "--resume")
+    assert journal.stat().st_size == size
+
+
+def test_what_points_to_other_files_is_compared_again(
+    run: Run, tmp_path: Path, compared: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = tmp_path / "before", tmp_path / "after"
+    for folder in folders:
+        folder.mkdir()
+        tifffile.imwrite(folder / "stack.ome.tif", make_image(0), photometric="minisblack")
+    run(*folders, "--out", tmp_path / "out")
+    run(*folders, "--out", tmp_path / "out", "--resume")
+    assert len(compared) == 1
+    metadata = '<OME><TiffData><UUID FileName="other.ome.tif"/></TiffData></OME>'
+    monkeypatch.setattr(tifffile.TiffFile, "ome_metadata", metadata)
+    run(*folders, "--out", tmp_path / "out", "--resume")
+    assert len(compared) == 2
+
+
+def test_a_zarr_is_compared_again(run: Run, tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    folders = tmp_path / "before", tmp_path / "after"
+    for folder in folders:
+        folder.mkdir()
+        zarr.save_array(str(folder / "a.zarr"), make_image(0))
+    assert run(*folders, "--out", tmp_path / "out")[0] == 0
+    zarr.open(str(folders[1] / "a.zarr"), mode="r+")[10:30, 10:30] = 250
+    assert run(*folders, "--out", tmp_path / "out", "--resume")[0] == 1
+    (row,) = rows_of(tmp_path / "out")
+    assert (row["page"], row["report"] is not None) == (None, True)
+    assert f'href="{row["report"]}"' in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
 
 
 def test_interrupted_it_keeps_what_is_done(
@@ -398,8 +542,8 @@ def test_interrupted_it_keeps_what_is_done(
     assert code == 2
     assert err == ("napari-image-diff: error: stopped after 3 of 7 pairs; go on with the same command and --resume\n")
     assert text.splitlines()[-1].startswith("3 pairs: ")
-    assert not json.loads((out / "summary.json").read_bytes())["complete"]
-    assert "Stopped before all" in (out / "index.html").read_text(encoding="utf-8")
+    assert json.loads((out / "summary.json").read_bytes())["left"] == 4
+    assert "Stopped: 4 pairs were not compared." in (out / "index.html").read_text(encoding="utf-8")
     assert not own_threads()
     monkeypatch.setattr(runs, "run", original)
     compared.clear()
@@ -410,7 +554,10 @@ def test_interrupted_it_keeps_what_is_done(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no signal of this kind on Windows")
-def test_control_c_ends_the_process_with_what_is_done(folders: Folders, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number_of_signal", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_process_with_what_is_done(
+    folders: Folders, tmp_path: Path, number_of_signal: signal.Signals
+) -> None:
     for number in range(6, 150):
         for folder in folders:
             shutil.copy(folder / "plots/0.png", folder / f"plots/{number}.png")
@@ -419,11 +566,11 @@ def test_control_c_ends_the_process_with_what_is_done(folders: Folders, tmp_path
     with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while not (out / "journal.jsonl").exists() or (out / "journal.jsonl").stat().st_size < 3000:
             assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number_of_signal)
         err = process.communicate(timeout=60)[1]
     assert process.returncode == 2
     assert re.fullmatch(r"napari-image-diff: error: stopped after \d+ of 151 pairs; go on .*--resume\n", err)
-    assert not json.loads((out / "summary.json").read_bytes())["complete"]
+    assert json.loads((out / "summary.json").read_bytes())["left"]
     assert 2 < len(statuses(out)) < 151
     assert not list(out.rglob("*.incomplete"))
     assert main([*call[3:], "--resume"]) == 2
@@ -472,22 +619,27 @@ def test_hostile_names_do_nothing(run: Run, tmp_path: Path) -> None:
     code, text, err = run(before, after, "--out", out, "--junit", tmp_path / "junit.xml", "--reports", "all")
     assert (code, err) == (1, "")
     assert len(text.splitlines()) == len(HOSTILE) + 1
+    assert text.replace("\n", "").isprintable()
     assert set(statuses(out)) == set(HOSTILE)
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "<img src=x" not in page
     assert "{{7*7}}" in page
     assert "\u202e" not in page
     assert not [path for path in out.rglob("*") if not re.fullmatch(r"[A-Za-z0-9._-]+", path.name)]
-    with (out / "summary.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with (out / "summary.csv").open(newline="", encoding="utf-8") as file:
         names = [row["name"] for row in csv.DictReader(file, strict=True)]
-    assert sorted(names) == sorted(f"'{name}" if name[0] in "=-" else name for name in HOSTILE)
+    told = [name.replace("\udcff", "\\udcff") for name in HOSTILE]
+    assert sorted(names) == sorted(f"'{name}" if name[0] in "=-" else name for name in told)
     cases = ElementTree.parse(tmp_path / "junit.xml").getroot().iter("testcase")
     assert len(list(cases)) == len(HOSTILE)
 
 
 def test_junit_says_what_xml_can_say() -> None:
     told = [make_row("a\x00\ud800\uffff/b\x1b.png", "error", error="\x07")]
-    root = ElementTree.fromstring(to_junit(make_summary(told, {})))
+    root = ElementTree.fromstring(to_junit(make_summary(told, {}, 3)))
+    assert (root.get("tests"), root.get("errors")) == ("2", "2")
+    *_, stopped = root.iter("testcase")
+    assert (stopped.get("name"), stopped[0].get("message")) == ("stopped", "3 pairs were not compared")
     case = next(root.iter("testcase"))
     assert case.get("classname") == "a" + 3 * "\N{REPLACEMENT CHARACTER}"
     assert case.get("name") == "b\N{REPLACEMENT CHARACTER}.png"

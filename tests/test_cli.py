@@ -78,7 +78,7 @@ def test_different_exits_with_1_and_prints_score_threshold_and_regions(run: Run,
     assert lines[1:5] == [
         "verdict: different",
         f"score: {expected.score}",
-        f"threshold: {expected.threshold} (auto)",
+        f"threshold: {expected.threshold} (auto, of the evidence)",
         "regions: 1",
     ]
     assert lines[5].split() == list(expected.regions.columns)
@@ -599,7 +599,7 @@ def test_report_of_a_stack_shows_the_frame_of_which_most_changed(run: Run, tmp_p
     np.testing.assert_array_equal(tifffile.imread(out / "difference.tif"), whole.difference)
     assert len(json.loads((out / "report.json").read_bytes())["regions"]) == 2
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "Frame 2 of 5, of which most changed; 2 regions in all." in page
+    assert "Frame 2 of 5, of which most changed: its regions are below, and all 2 in regions.csv." in page
     assert page.count('<tr data-box="') == 1
     mask = iio.imread(out / "mask.png")
     np.testing.assert_array_equal(mask[..., 1] > 0, whole.labels[2] > 0)
@@ -621,7 +621,7 @@ def test_report_of_a_volume_shows_the_plane_of_which_most_changed(run: Run, tmp_
     assert labels.shape == ((2, 9, 60, 80) if stacked else (9, 60, 80))
     page = (out / "report.html").read_text(encoding="utf-8")
     note = "Frame 1 of 2, plane 6 of 9" if stacked else "Plane 6 of 9"
-    assert f"{note}, of which most changed; 2 regions in all." in page
+    assert f"{note}, of which most changed: its regions are below, and all 2 in regions.csv." in page
     assert page.count('<tr data-box="') == 1
     shown = labels[(1, 6) if stacked else 6]
     np.testing.assert_array_equal(iio.imread(out / "mask.png")[..., 1] > 0, shown > 0)
@@ -688,3 +688,91 @@ def test_half_a_gigabyte_of_zeros_is_no_image(run: Run, pair: tuple[Path, Path],
         file.truncate(500_000_000)
     assert_one_error(run(pair[0], zeros), f"zeros.{suffix}")
     assert_one_error(run(pair[0], pair[1], "--ignore", zeros), f"zeros.{suffix}")
+
+
+def test_presets(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    assert run(*pair, "--preset", "classic") == run(*pair, *CLASSIC)
+    assert run(*pair, "--preset", "classic", "--threshold", "auto", "--json") != run(*pair, "--json")
+    run(*pair, "--preset", "wang2004", "--save-settings", tmp_path / "s.json")
+    assert json.loads((tmp_path / "s.json").read_bytes()) == dataclasses.asdict(Settings.wang2004())
+    # What is in the file goes before the preset
+    assert run(*pair, "--preset", "classic", "--settings", tmp_path / "s.json") == run(*pair, "--preset", "wang2004")
+
+
+@pytest.mark.parametrize(
+    ("rows", "same"),
+    [
+        ("frame,min_row,min_col,max_row,max_col\n1,0,0,60,80\n", True),
+        ("frame,min_row,min_col,max_row,max_col\n0,0,0,60,80\n", False),
+        ("frame,min_row,min_col,max_row,max_col\n-4,0,0,60,80\n9,0,0,60,80\n", False),
+        ("min_row,min_col,max_row,max_col\n-9,-9,400,400\n", None),
+        ("min_row,min_col,max_row,max_col\n1e300,0,5,5\n", None),
+        ("min_row,min_col,max_row\n0,0,5\n", None),
+    ],
+)
+def test_boxes_of_frames(run: Run, tmp_path: Path, rows: str, same: bool | None) -> None:
+    before = np.stack([BEFORE[..., 0]] * 5)
+    after = before.copy()
+    after[1, 20:40, 20:40] = 250
+    files = [tmp_path / name for name in ("before.npy", "after.npy")]
+    for file, stack in zip(files, (before, after), strict=True):
+        np.save(file, stack)
+    (tmp_path / "known.csv").write_text(rows)
+    result = run(*files, "--ignore", tmp_path / "known.csv")
+    if same is None:
+        assert_one_error(result)
+    else:
+        assert result[0] == (0 if same else 1)
+
+
+def write_tiff(path: Path, image: np.ndarray, **how: Any) -> Path:
+    tifffile.imwrite(path, image, **how)
+    return path
+
+
+def test_lzw_keeps_depth_and_pages(tmp_path: Path) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (40, 50, 3), dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / "deep.tif"), deep[..., ::-1])  # LZW, if nothing else is said
+    np.testing.assert_array_equal(reading.read_image(tmp_path / "deep.tif"), deep)
+    pages = [np.full((40, 50), level, np.uint8) for level in (10, 200)]
+    cv2.imwritemulti(str(tmp_path / "pages.tif"), pages)
+    np.testing.assert_array_equal(reading.read_image(tmp_path / "pages.tif"), pages)
+
+
+def test_colour_models_of_tiff(tmp_path: Path) -> None:
+    gray = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)
+    white = write_tiff(tmp_path / "white.tif", ~gray, photometric="miniswhite")
+    np.testing.assert_array_equal(reading.read_image(white), gray)
+    colours = np.random.default_rng(1).integers(0, 65536, (3, 256), dtype=np.uint16)
+    palette = write_tiff(tmp_path / "palette.tif", gray, photometric="palette", colormap=colours)
+    np.testing.assert_array_equal(reading.read_image(palette), np.moveaxis(colours[:, gray], 0, -1))
+    four = np.dstack([gray] * 4)
+    cmyk = write_tiff(tmp_path / "cmyk.tif", four, photometric="separated")
+    with pytest.raises(OSError, match="colour model is SEPARATED"):
+        reading.read_image(cmyk)
+    other = write_tiff(tmp_path / "other.tif", four, photometric="rgb", extrasamples=["unspecified"])
+    with pytest.raises(OSError, match="fourth channel is not alpha"):
+        reading.read_image(other)
+    alpha = write_tiff(tmp_path / "alpha.tif", four, photometric="rgb", extrasamples=["unassalpha"])
+    np.testing.assert_array_equal(reading.read_image(alpha), four)
+
+
+def test_what_comes_to_the_place_meanwhile_stays(
+    run: Run, pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+
+    def write_thesis(*args: Any, **kwargs: Any) -> Any:
+        out.mkdir()
+        (out / "thesis.txt").write_text("mine")
+        return compare(*args, **kwargs)
+
+    monkeypatch.setattr("napari_image_diff.files.compare", write_thesis)
+    assert_one_error(run(*pair, "--out", out), "out cannot be written")
+    assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes on Windows are others")
+def test_a_pipe_is_no_image(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert_one_error(run(pair[0], tmp_path / "pipe.png"), "is no file")

@@ -136,8 +136,6 @@ def test_the_command_line_uses_a_cluster(client: Any, tmp_path: Any, capsys: pyt
         np.save(path, image)
     assert main([*arrays, "--scheduler", client.scheduler.address]) == 1
     assert "not stored in chunks (.zarr), so they were compared here" in capsys.readouterr().err
-    assert main([*paths, "--out", str(tmp_path / "pictures")]) == 2
-    assert "read in chunks; leave it out" in capsys.readouterr().err
 
 
 def test_a_scheduler_that_is_not_there(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
+import glob
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from .comparison import Comparison
@@ -21,8 +23,11 @@ __all__ = ["FilePair", "Found", "compare_folders", "find_pairs", "map_pairs"]
 
 T = TypeVar("T")
 
-# A pair of which either image has more pixels is compared by itself, on all processors: of these, memory holds but one.
+# A pair of which either image has more pixels is compared by itself, on all processors, when the others are done.
 LARGE_PIXELS = 2**24
+
+# What is an image for sure
+KINDS = SUFFIXES | {".zarr"}
 
 # So many pairs more than there are processors are begun or done, and not taken yet.
 AHEAD = 2
@@ -75,7 +80,7 @@ def compare_folders(
         All parameters; ``Settings()`` by default.
     pattern : str
         Which files are compared, as ``Path.glob`` has it, such as ``"**/*.tif"``. Without a suffix, as by default,
-        those of PNG, JPEG, TIFF and NPY.
+        those of PNG, JPEG, TIFF, NPY and zarr.
     max_pixels : int
         A file whose header tells of more pixels is an error before it is decoded.
     **changes
@@ -115,25 +120,36 @@ def find_pairs(before: Path, after: Path, pattern: str = "**/*") -> list[FilePai
             raise OSError(f"{folder} is no folder" if folder.exists() else f"{folder} does not exist")
     one, other = (_list_images(folder, pattern) for folder in (before, after))
     if not one and not other:
-        raise OSError(f"neither {before} nor {after} has an image that fits {pattern!r}; give another --pattern")
+        raise OSError(f"neither {before} nor {after} has an image that fits {pattern!r}; give another pattern")
     return [FilePair(name, one.get(name), other.get(name)) for name in sorted(one.keys() | other.keys())]
 
 
 def _list_images(folder: Path, pattern: str) -> dict[str, Path]:
     """Return the images of a folder by their path in it; what is hidden is none."""
-    try:
-        inner = {path.relative_to(folder): path for path in folder.glob(pattern)}
-    except (NotImplementedError, ValueError) as error:
-        raise OSError(f"{pattern!r} is no pattern of files in a folder ({error}); give one as '**/*.png'") from error
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts or not pattern:
+        raise OSError(f"{pattern!r} is no pattern of files in a folder; give one as '**/*.png'")
+    for _ in os.walk(folder, onerror=_raise, followlinks=False):
+        pass  # glob passes over what it may not list
     # Whatever a pattern asks for by its suffix, its reader may be installed
-    asked = {Path(pattern).suffix.lower()} - {""} or SUFFIXES
-    return {
-        name.as_posix(): path
-        for name, path in inner.items()
-        if (path.suffix.lower() in asked or ".*" in asked)
-        and not any(part.startswith(".") for part in name.parts)
-        and (path.is_file() or path.suffix.lower() == ".zarr")
-    }
+    asked = Path(pattern).suffix.lower()
+    found = {}
+    # Not Path.glob, which does not go into folders that are links
+    for name in glob.glob(pattern, root_dir=folder, recursive=True):
+        path = folder / name
+        suffix = path.suffix.lower()
+        if (suffix in KINDS or (asked and fnmatch.fnmatch(suffix, asked))) and not _is_loop(folder, Path(name)):
+            found[Path(name).as_posix()] = path
+    return {name: path for name, path in found.items() if not path.is_dir() or path.suffix.lower() == ".zarr"}
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _is_loop(folder: Path, name: Path) -> bool:
+    """Return whether the way to a file goes into a folder twice, by a link to one above."""
+    above = [folder.resolve(), *((folder / parent).resolve() for parent in list(name.parents)[:-1])]
+    return len(set(above)) < len(above)
 
 
 def map_pairs(
@@ -141,12 +157,15 @@ def map_pairs(
 ) -> Generator[Found[T], None, None]:
     """Yield what ``function(pair, stop)`` returns of each pair, or what it raised; those of one file first.
 
-    The function is called on threads, a few pairs ahead of what is taken. Where the iterator is closed, ``stop()``
-    raises in those under way, and they are waited for: no thread is left behind.
+    The function is called on threads, a few pairs ahead of what is taken, and in the end for large pairs one by one.
+    Where the iterator is closed, ``stop()`` raises in those under way, and they are waited for: no thread is left
+    behind.
     """
-    yield from (Found[T](pair, None) for pair in pairs if pair.before is None or pair.after is None)
-    waiting = deque(pair for pair in pairs if pair.before is not None and pair.after is not None)
-    stopped, alone = Event(), Lock()
+    yield from (Found[T](pair, None) for pair in pairs if len(pair.files) == 1)
+    whole = [pair for pair in pairs if len(pair.files) == 2]
+    is_large = {pair.name: _is_large(pair) for pair in whole}
+    waiting = deque(pair for pair in whole if not is_large[pair.name])
+    stopped = Event()
 
     def stop() -> None:
         if stopped.is_set():
@@ -154,11 +173,15 @@ def map_pairs(
 
     def work(pair: FilePair) -> Found[T]:
         try:
-            with alone if _is_large(pair) else on_one_thread():
-                stop()
-                return Found(pair, function(pair, stop))
+            return Found(pair, function(pair, stop))
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:  # a reader of others may raise anything
             return Found(pair, None, explain(error))
+
+    def work_alone(pair: FilePair) -> Found[T]:
+        with on_one_thread():
+            return work(pair)
 
     workers = count_threads()
     with ThreadPoolExecutor(workers, thread_name_prefix="image-diff") as pool:
@@ -166,18 +189,21 @@ def map_pairs(
         try:
             while waiting or under_way:
                 while waiting and len(under_way) < workers + AHEAD:
-                    under_way.add(pool.submit(work, waiting.popleft()))
+                    under_way.add(pool.submit(work_alone, waiting.popleft()))
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         finally:
             stopped.set()
             for future in under_way:
                 future.cancel()
+    stopped.clear()
+    yield from (work(pair) for pair in whole if is_large[pair.name])
 
 
 def _is_large(pair: FilePair) -> bool:
-    """Return whether the header of either image tells of many pixels; what cannot be read is none of that."""
+    """Return whether the header of either image tells of many pixels, or cannot be asked."""
     try:
-        return max(map(count_pixels, pair.files.values())) > LARGE_PIXELS
+        sizes = [count_pixels(path) for path in pair.files.values()]
     except Exception:  # said when it is read
         return False
+    return not all(0 < size <= LARGE_PIXELS for size in sizes)

@@ -11,8 +11,9 @@ import gc
 import json
 import math
 import os
+import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 SAME, DIFFERENT, ERROR = 0, 1, 2
+
+PRESETS: dict[str, Callable[[], Settings]] = {
+    "detect": Settings,
+    "classic": Settings.classic,
+    "wang2004": Settings.wang2004,
+}
 
 T = TypeVar("T")
 
@@ -76,7 +83,10 @@ def _run(argv: Sequence[str] | None) -> int:
     images = {name: Path(file) for name in ("before", "after", "ignore") if (file := getattr(asked, name))}
     if asked.save_settings is not None and Path(asked.save_settings).exists() and not asked.force:
         raise ValueError(f"{asked.save_settings} is there already; give another name, or --force to replace it")
-    settings = Settings.resolve(_read_settings(asked.settings), **changes)
+    if asked.ignore and not images["ignore"].exists():
+        raise OSError(f"{asked.ignore} does not exist; give a mask, a CSV of boxes, or for folders a folder of them")
+    preset = dataclasses.asdict(PRESETS[asked.preset]())
+    settings = Settings.resolve(preset | _read_settings(asked.settings), **changes)
     folders = [images[name].is_dir() and images[name].suffix.lower() != ".zarr" for name in ("before", "after")]
     if all(folders):
         return _run_folders(asked, images, settings)
@@ -111,7 +121,7 @@ def _run_pair(asked: argparse.Namespace, images: Mapping[str, Path], settings: S
         described = {name: describe_file(path) for name, path in images.items()}
         report = make_report(comparison, described, limits)
         if asked.out is not None:
-            write_report(comparison, asked.out, report)
+            write_report(comparison, asked.out, report, replace=asked.force)
     if asked.json:
         print(json.dumps(report, indent=1, allow_nan=False), flush=True)
     else:
@@ -131,39 +141,81 @@ def _run_folders(asked: argparse.Namespace, folders: Mapping[str, Path], setting
             raise ValueError(f"--{name} is for two files, and {folders['before']} is a folder; leave it out")
     if asked.out is None and (asked.resume or asked.reports):
         raise ValueError(f"--{'resume' if asked.resume else 'reports'} needs --out, the folder of the summary")
-    if asked.junit is not None and not Path(asked.junit).parent.is_dir():
-        raise OSError(f"{asked.junit} cannot be written: there is no such folder; give another name")
     out = Path(asked.out) if asked.out is not None else None
+    if asked.junit is not None:
+        _check_junit(Path(asked.junit), folders, out)
     _load_engine()
     from . import batches, runs, summaries
 
     if out is not None:
-        runs.check_place(out, [folders["before"], folders["after"]], replace=asked.force or asked.resume)
+        runs.check_place(out, list(folders.values()), replace=asked.force or asked.resume)
     pairs = batches.find_pairs(folders["before"], folders["after"], asked.pattern or "**/*")
     if asked.save_settings is not None:
         _save_settings(settings, Path(asked.save_settings))
     limits = _limits_of(asked)
+    if "ignore" in folders:
+        _tell_ignored(folders["ignore"], {pair.name for pair in pairs})
     task = runs.Task(
         settings, limits, asked.spacing, asked.max_pixels, folders.get("ignore"), out, asked.reports or "different"
     )
     rows: list[dict[str, Any]] = []
     stopped = False
     try:
+        _end_like_interrupt()
         with closing(runs.run(pairs, task, resume=asked.resume)) as under_way:
             rows.extend(_with_bar(under_way, len(pairs)))
     except KeyboardInterrupt:
         stopped = True
     told = {"settings": dataclasses.asdict(settings), "limits": limits._asdict(), "spacing": asked.spacing}
-    summary = summaries.make_summary(rows, told, complete=not stopped)
-    print(json.dumps(summary, indent=1, allow_nan=False) if asked.json else _describe_all(summary), flush=True)
+    summary = summaries.make_summary(rows, told, len(pairs) - len(rows))
     if out is not None:
         summaries.write_summary(out, summary)
     if asked.junit is not None:
         write_file(Path(asked.junit), summaries.to_junit(summary))
+    print(json.dumps(summary, indent=1, allow_nan=False) if asked.json else _describe_all(summary), flush=True)
     if stopped:
         way = "go on with the same command and --resume" if out is not None else "with --out they could go on"
         return _fail(f"stopped after {len(rows):,} of {len(pairs):,} pairs; {way}")
     return ERROR if summary["counts"]["error"] else DIFFERENT if summary["different"] else SAME
+
+
+def _check_junit(file: Path, folders: Mapping[str, Path], out: Path | None) -> None:
+    """Raise OSError where JUnit XML cannot be written, or would take the place of something else."""
+    if out is not None and file.parent == out and file.name == "junit.xml":
+        return
+    if not file.parent.is_dir():
+        raise OSError(f"{file} cannot be written: there is no such folder; give another name")
+    if any(folders[name].resolve() in file.resolve().parents for name in ("before", "after")):
+        raise OSError(f"{file} lies in a folder that is compared; give another name")
+    if file.exists() and not (file.is_file() and b"<testsuites" in file.read_bytes()[:200]):
+        raise OSError(f"{file} is there, and is no JUnit XML; give another name")
+
+
+def _tell_ignored(ignore: Path, names: Collection[str]) -> None:
+    """Say what is ignored where: one file in all pairs; of a folder what belongs to none."""
+    if ignore.is_file():
+        _warn(f"what {ignore} has is ignored in all pairs; give a folder of such files for single ones")
+        return
+    files = [path.relative_to(ignore).as_posix() for path in sorted(ignore.rglob("*")) if path.is_file()]
+    for name in files:
+        if name not in names and name.removesuffix(".csv") not in names:
+            _warn(f"{ignore / name} belongs to no pair, and is not used")
+
+
+def _end_like_interrupt() -> None:
+    """Let SIGTERM, by which build servers end what takes too long, do what Ctrl-C does, and either only once.
+
+    What is done is written then, and a second signal would end that in the middle.
+    """
+
+    def interrupt(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    with suppress(ValueError):  # not in the main thread
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, interrupt)
 
 
 def _with_bar(rows: Iterator[T], count: int) -> Iterator[T]:
@@ -176,11 +228,18 @@ def _with_bar(rows: Iterator[T], count: int) -> Iterator[T]:
 def _describe_all(summary: Mapping[str, Any]) -> str:
     """Return what is printed of two folders: each pair that is not the same, the worst first, and how many are what."""
     told = [row for row in summary["pairs"] if row["status"] != "same"]
-    cells = [[row["status"], printable(row["name"]), row["error"] or "; ".join(row["reasons"])] for row in told]
+    cells = [[row["status"], row["name"], row["error"] or _say_why(row, summary["limits"])] for row in told]
+    cells = [list(map(printable, row)) for row in cells]
     widths = [max((len(row[column]) for row in cells), default=0) for column in range(2)]
     lines = [f"{status:{widths[0]}}  {name:{widths[1]}}  {text}" for status, name, text in cells]
     counts = ", ".join(f"{count:,} {status}" for status, count in reversed(summary["counts"].items()) if count)
-    return "\n".join([*lines, f"{len(summary['pairs']):,} pairs: {counts}"])
+    count = len(summary["pairs"])
+    return "\n".join([*lines, f"{count:,} pair{'s' * (count != 1)}: {counts}"])
+
+
+def _say_why(row: Mapping[str, Any], limits: Mapping[str, Any]) -> str:
+    """Return why a pair is different: which limit it is over, or else what was found."""
+    return row["summary"] if row["summary"] and set(limits.values()) == {None} else "; ".join(row["reasons"])
 
 
 def _load_engine() -> None:
@@ -286,7 +345,8 @@ def _fail(message: str) -> int:
 
 
 def _warn(message: str) -> None:
-    print(f"{PROGRAM}: {printable(message)}", file=sys.stderr)
+    with suppress(AttributeError, OSError):  # stderr may be closed, or its disk full
+        print(f"{PROGRAM}: {printable(message)}", file=sys.stderr, flush=True)
 
 
 def _describe(comparison: Comparison) -> str:
@@ -296,7 +356,7 @@ def _describe(comparison: Comparison) -> str:
         comparison.summary,
         f"verdict: {comparison.verdict}",
         f"score: {_list(comparison.score)}",
-        f"threshold: {_list(comparison.threshold)} ({rule})",
+        f"threshold: {_list(comparison.threshold)} ({rule}{', of the evidence' * (rule == 'auto')})",
         f"regions: {count_rows(comparison.region_columns)}",
     ]
     if comparison.changed:

@@ -83,12 +83,13 @@ def _ignore_boxes(path: Path, shape: tuple[int, ...], axes: int) -> NDArray[np.b
             rows = list(csv.DictReader(file, strict=True))
             if not (rows and all(name in rows[0] for name in of_frames)):
                 leading, of_frames = (), ()
-            boxes = [[int(float(row[name])) for name in (*of_frames, *names)] for row in rows]
+            numbers = [[int(float(row[name])) for name in (*of_frames, *names)] for row in rows]
+            boxes = np.array(numbers, np.int64).reshape(len(rows), len(of_frames) + 2 * axes)
         except (csv.Error, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"{path} has no boxes; give a CSV with the columns {', '.join(names)}") from error
     ignored = np.zeros(leading + shape[-axes:], np.bool_)
-    for box in np.maximum(np.array(boxes, np.int64).reshape(len(boxes), len(of_frames) + 2 * axes), 0).tolist():
-        frame, ends = box[: len(of_frames)], box[len(of_frames) :]
-        if all(index < length for index, length in zip(frame, leading, strict=True)):
-            ignored[(*frame, *map(slice, ends[:axes], ends[axes:]))] = True
+    for box in boxes.tolist():
+        frame, ends = tuple(box[: len(of_frames)]), [max(end, 0) for end in box[len(of_frames) :]]
+        if all(0 <= index < length for index, length in zip(frame, leading, strict=True)):
+            ignored[frame + tuple(map(slice, ends[:axes], ends[axes:]))] = True
     return ignored

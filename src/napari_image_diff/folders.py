@@ -8,7 +8,10 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["make_folder", "write_file"]
+__all__ = ["INCOMPLETE", "make_folder", "write_file"]
+
+# How the names end of what is not complete
+INCOMPLETE = ".incomplete"
 
 
 @contextlib.contextmanager
@@ -31,7 +34,7 @@ def make_folder(place: Path, *, replace: bool) -> Iterator[Path]:
         If it cannot be written, or without `replace` something came to `place` meanwhile.
     """
     beside = f"{place.name}.{uuid.uuid4().hex[:8]}"
-    folder, earlier = place.with_name(f"{beside}.incomplete"), place.with_name(f"{beside}.earlier")
+    folder, earlier = place.with_name(f"{beside}{INCOMPLETE}"), place.with_name(f"{beside}.earlier")
     try:
         folder.mkdir(parents=True)
         yield folder
@@ -49,7 +52,7 @@ def make_folder(place: Path, *, replace: bool) -> Iterator[Path]:
 
 def write_file(place: Path, content: bytes) -> None:
     """Write a file, or replace it, whole or not at all; raise OSError where that cannot be."""
-    beside = place.with_name(f"{place.name}.{uuid.uuid4().hex[:8]}.incomplete")
+    beside = place.with_name(f"{place.name}.{uuid.uuid4().hex[:8]}{INCOMPLETE}")
     try:
         beside.write_bytes(content)
         beside.replace(place)

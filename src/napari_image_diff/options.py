@@ -40,8 +40,9 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, Any
     if len(paths) != 2 or (None in named and any(named)):
         raise ValueError(f"give two images: {PROGRAM} BEFORE AFTER (see {PROGRAM} --help)")
     asked.before, asked.after = paths
-    if asked.out == "":
-        raise ValueError("--out is empty; give the name of a folder")
+    for name in ("before", "after", "ignore", "out", "junit", "save_settings"):
+        if getattr(asked, name) == "":
+            raise ValueError(f"{name.replace('_', '-')} is empty; give the name of a file or a folder")
     return asked, {name: getattr(asked, name) for name in describe_fields() if hasattr(asked, name)}
 
 
@@ -112,6 +113,12 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--json", action="store_true", help="print the record as JSON")
     group.add_argument("--open", action="store_true", help="show the result in napari")
     group.add_argument("--force", action="store_true", help="replace what an earlier run wrote")
+    group.add_argument(
+        "--preset",
+        choices=("detect", "classic", "wang2004"),
+        default="detect",
+        help="settings to begin with: 'classic' is the recipe, SSIM and Otsu's threshold (default: %(default)s)",
+    )
     group.add_argument("--settings", metavar="FILE", help="take the settings from this JSON; options go first")
     group.add_argument("--save-settings", metavar="FILE", help="write the settings as JSON")
 

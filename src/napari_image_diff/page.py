@@ -87,18 +87,25 @@ class _CloseUp(NamedTuple):
     numbers: list[tuple[str, str]]
 
 
-def make_page(report: Mapping[str, Any], pictures: Mapping[str, Picture], note: str = "") -> str:
+def make_page(
+    report: Mapping[str, Any],
+    pictures: Mapping[str, Picture],
+    note: str = "",
+    part: Mapping[str, Any] | None = None,
+) -> str:
     r"""Return a comparison as HTML that needs no other file.
 
     Parameters
     ----------
     report : mapping
-        What `make_report` returns, of a pair of planes.
+        What `make_report` returns.
     pictures : mapping
         ``before``, ``after`` and ``difference`` (gray), without boxes: RGB, uint8, (H, W, 3), in the pixels that the
         regions are in.
     note : str
         What else there is to say of the pictures.
+    part : mapping, optional
+        Where the pictures show a part of what was compared, ``regions``, ``forgiven`` and ``resolved`` of that.
 
     Returns
     -------
@@ -111,7 +118,8 @@ def make_page(report: Mapping[str, Any], pictures: Mapping[str, Picture], note: 
     load anything or run any script but its own, which its content security policy names by hash.
     """
     height, width = pictures["before"].shape[:2]
-    regions = sorted(report["regions"], key=lambda row: (-row["area"], row["label"]))
+    part = part or report
+    regions = sorted(part["regions"], key=lambda row: (-row["area"], row["label"]))
     return _render(
         "report.html",
         style=_read("report.css"),
@@ -126,10 +134,11 @@ def make_page(report: Mapping[str, Any], pictures: Mapping[str, Picture], note: 
         views=_views(pictures),
         colors=_colors(),
         boxes=_outline(islice(regions, MOST_BOXES)),
-        forgiven=_outline(islice(report["forgiven"], MOST_BOXES)),
+        forgiven=_outline(islice(part["forgiven"], MOST_BOXES)),
+        count=len(regions),
         most_boxes=MOST_BOXES,
         regions=[_close_up(row, pictures) for row in regions[:MOST_REGIONS]],
-        found=list(_flatten(report["resolved"])),
+        found=list(_flatten(part["resolved"])),
     )
 
 
@@ -141,7 +150,7 @@ def make_index(summary: Mapping[str, Any]) -> str:
     summary : mapping
         What `summaries.make_summary` returns.
     """
-    pairs = [(row, f"{row['report']}/{THUMBNAIL}" if row["report"] else "") for row in summary["pairs"]]
+    pairs = [(row, f"{row['report']}/{THUMBNAIL}") for row in summary["pairs"]]
     return _render(
         "index.html",
         style=_read("report.css") + _read("index.css"),
@@ -209,16 +218,21 @@ def _facts(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Give the numbers on top: name, value, and a word about it."""
     resolved = report["resolved"]
     rule = resolved["threshold_rule"]
-    yield "Score", _number(report["score"], 6), "mean SSIM, 1 = same"
+    yield "Score", _spread(report["score"], 6), "mean SSIM, 1 = same"
     yield "Regions", _number(len(report["regions"])), ""
     yield "Changed", _share(report["changed_fraction"]), "of the pixels"
     found = {"auto": "auto, of the evidence", "otsu": "Otsu's, of 1 − SSIM", "number": "set, of 1 − SSIM"}
-    yield "Threshold", _number(report["threshold"]), found[rule]
-    if resolved.get("noise") is not None:
-        yield "Noise", _number(resolved["noise"]), "standard deviation"
-    if resolved["alignment"]["outcome"] in ("aligned", "could not align"):
+    yield "Threshold", _spread(report["threshold"]), found[rule]
+    if _list(resolved.get("noise")):
+        yield "Noise", _spread(resolved["noise"]), "standard deviation"
+    if isinstance(resolved["alignment"], list):
+        outcomes = [frame["outcome"] for frame in resolved["alignment"]]
+        for outcome in ("aligned", "could not align"):
+            if outcome in outcomes:
+                yield "Alignment", outcome, f"{outcomes.count(outcome):,} of {len(outcomes):,} frames"
+    elif resolved["alignment"]["outcome"] in ("aligned", "could not align"):
         yield "Alignment", resolved["alignment"]["outcome"], resolved["alignment"]["reason"]
-    if resolved.get("intensity") is not None:
+    if isinstance(resolved.get("intensity"), dict):
         gain, offset = (_number(resolved["intensity"][name]) for name in ("gain", "offset"))
         yield "Intensity", "matched", f"gain {gain}, offset {offset}"
     counts = {
@@ -227,6 +241,19 @@ def _facts(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         "Not valid": (resolved["pixels_not_valid"], "pixels"),
     }
     yield from ((name, _number(count), note) for name, (count, note) in counts.items() if count)
+
+
+def _list(value: Any) -> list[float]:
+    """Return a number, or those of all frames, as a flat list of what is known."""
+    if isinstance(value, list):
+        return [number for each in value for number in _list(each)]
+    return [] if value is None else [value]
+
+
+def _spread(value: Any, digits: int = 4) -> str:
+    """Return a number, or of those of all frames the least and the greatest."""
+    known = _list(value)
+    return " to ".join(dict.fromkeys(_number(end, digits) for end in (min(known), max(known)))) if known else "–"
 
 
 def _share(share: float) -> str:

@@ -5,7 +5,9 @@ What a header tells of the size is asked before anything is decoded, so that a s
 
 from __future__ import annotations
 
+import filecmp
 import math
+import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,13 +16,16 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MOST_PIXELS", "SUFFIXES", "count_pixels", "explain", "read_image", "read_pair"]
+__all__ = ["MOST_PIXELS", "SUFFIXES", "count_pixels", "explain", "is_whole", "read_image", "read_pair"]
 
 # What an image may have unless more is asked for; a comparison of so many in memory takes some 10 GB.
 MOST_PIXELS = 500_000_000
 
 # How a PNG begins, with the length and the name of its first chunk (PNG specification, 5.2 and 11.2.1)
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+
+# Of TIFF, by the names of its specification; what is not among these would be compared by the wrong channels
+COLOUR_MODELS = ("MINISBLACK", "MINISWHITE", "PALETTE", "RGB", "YCBCR")
 
 # OpenCV's level of that name
 SILENT = 0
@@ -43,6 +48,8 @@ def read_image(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
     """
     if not path.exists():
         raise OSError(f"{path} does not exist")
+    if not (path.is_file() or path.is_dir()):
+        raise OSError(f"{path} is no file; give an image file")
     if path.is_dir() and path.suffix.lower() != ".zarr":
         raise OSError(f"{path} is a folder; give an image file")
     if path.is_file() and not path.stat().st_size:
@@ -66,14 +73,24 @@ def read_pair(before: Path, after: Path, most_pixels: int = MOST_PIXELS) -> tupl
     Most pictures of a build are as they were, and decoding takes longer than comparing.
     """
     image = read_image(before, most_pixels)
-    return image, image if _is_same_file(before, after) else read_image(after, most_pixels)
+    same = before.suffix == after.suffix and is_whole(before) and is_whole(after)
+    if same and filecmp.cmp(before, after, shallow=False):
+        return image, image
+    return image, read_image(after, most_pixels)
 
 
-def _is_same_file(one: Path, other: Path) -> bool:
-    """Return whether two files of one kind have the same content."""
-    if one.suffix != other.suffix or not (one.is_file() and other.is_file()):
+def is_whole(path: Path) -> bool:
+    """Return whether a file has all of its image, and does not point to other files that have some."""
+    suffix = path.suffix.lower()
+    if suffix not in (".tif", ".tiff"):
+        return suffix in READERS and path.is_file()
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            return not set(re.findall('FileName="([^"]*)"', file.ome_metadata or "")) - {path.name}
+    except Exception:  # said when it is read
         return False
-    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
 
 
 def count_pixels(path: Path) -> int:
@@ -137,15 +154,36 @@ def _size_of_array(path: Path) -> tuple[int, ...]:
 def _read_tiff(path: Path) -> Any:
     import tifffile
 
-    try:
-        return tifffile.imread(path)
-    except ValueError as error:
-        # LZW and JPEG in a TIFF: tifffile wants a package of codecs, Pillow has its own
-        if "imagecodecs" not in str(error):
-            raise
-        import imageio.v3 as imageio
+    with tifffile.TiffFile(path) as file:
+        page = file.series[0].keyframe
+        model, colours = tifffile.PHOTOMETRIC(page.photometric).name, page.colormap
+        if model not in COLOUR_MODELS:
+            raise ValueError(f"its colour model is {model}, which is not read; save it as gray, RGB or RGBA")
+        if model == "RGB" and 0 in page.extrasamples:
+            raise ValueError("its fourth channel is not alpha; save it as RGB or RGBA")
+        pages = len(file.pages)
+        try:
+            image = file.asarray()
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
+            # LZW and JPEG in a TIFF: tifffile wants a package of codecs, OpenCV has its own
+            return _read_pages(path, pages)
+    if model == "MINISWHITE":
+        return ~image if image.dtype.kind in "bu" else -image
+    return np.moveaxis(np.asarray(colours)[:, image], 0, -1) if model == "PALETTE" else image
 
-        return imageio.imread(path, plugin="pillow")
+
+def _read_pages(path: Path, pages: int) -> Any:
+    """Return all pages of a TIFF, in their depth."""
+    import cv2
+
+    with _silence:
+        done, found = cv2.imreadmulti(str(path), flags=cv2.IMREAD_UNCHANGED)
+    if not done or len(found) != pages or len({page.shape for page in found}) > 1:
+        raise ValueError("its compression is read by the package imagecodecs alone; pip install imagecodecs")
+    images = [_as_rgb(page) for page in found]
+    return images[0] if pages == 1 else np.stack(images)
 
 
 def _read_array(path: Path) -> Any:
@@ -174,6 +212,13 @@ def _decode(path: Path, flags: int) -> Any:
         image: Any = cv2.imdecode(np.fromfile(path, np.uint8), flags)
     if image is None:
         raise ValueError(f"it is damaged, or not a {path.suffix[1:].upper()} file")
+    return _as_rgb(image)
+
+
+def _as_rgb(image: Any) -> Any:
+    """Return an image as OpenCV reads it with its channels in order."""
+    import cv2
+
     if image.ndim == 2:
         return image
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)

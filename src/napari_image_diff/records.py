@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["list_rows", "make_record", "to_csv"]
 
 # A cell that begins with one of these is a formula to a spreadsheet
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def make_record(comparison: Comparison) -> dict[str, Any]:
@@ -41,12 +41,13 @@ def list_rows(table: Mapping[str, NDArray[Any]]) -> list[dict[str, Any]]:
 def to_csv(table: Mapping[str, NDArray[Any] | Sequence[Any]]) -> bytes:
     """Return a table as RFC 4180 has it, in UTF-8; text that a spreadsheet would work out begins with an apostrophe."""
     text = io.StringIO()
-    writer = csv.writer(text)
+    # Text in quotes stays one cell where a spreadsheet parts them by other signs
+    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(_defuse(name) for name in table)
     columns = [_simplify(column) for column in table.values()]
     writer.writerows([_defuse(cell) for cell in row] for row in zip(*columns, strict=True))
-    # Names of files may have bytes that are no text; they stay what they are
-    return text.getvalue().encode(errors="surrogateescape")
+    # Names of files may have bytes that are no text
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def _defuse(cell: Any) -> Any:

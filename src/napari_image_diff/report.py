@@ -17,7 +17,7 @@ import numpy.typing as npt
 import tifffile
 
 from .comparison import Comparison
-from .folders import make_folder
+from .folders import INCOMPLETE, make_folder
 from .judging import NO_REGION, Limits, judge
 from .page import THUMBNAIL, draw_thumbnail, make_page
 from .preparation import fold
@@ -106,7 +106,8 @@ def pick_shown(comparison: Comparison) -> Shown:
     if not notes:
         return shown
     count = count_rows(comparison.region_columns)
-    note = f"{', '.join(notes).capitalize()}, of which most changed; {count:,} region{'s' * (count != 1)} in all."
+    text = ", ".join(notes).capitalize()
+    note = f"{text}, of which most changed: its regions are below, and all {count:,} in regions.csv."
     return shown._replace(note=note)
 
 
@@ -179,11 +180,11 @@ def check_place(place: Path, images: Sequence[str | os.PathLike[str]] = ()) -> b
         return False
     if not place.is_dir():
         raise OSError(f"{place} is a file; give another name for the folder")
-    there = sorted(path.name for path in place.iterdir())
+    there = sorted(path.name for path in place.iterdir() if path.suffix != INCOMPLETE)
     # That of a link is its folder's, too
     if any(place.resolve() in Path(image).resolve().parents for image in images):
         raise OSError(f"{place} has one of the images in it; give another folder")
-    foreign = [name for name in there if name not in FILES]
+    foreign = [name for name in there if name not in FILES or (place / name).is_dir() != (name == MAPS)]
     if foreign:
         raise OSError(f"{place} has {foreign[0]} in it, which is no file of a report; give another folder")
     # Anybody's pictures may be called before.png and after.png
@@ -208,6 +209,7 @@ def write_report(
     kinds: Container[str] = KINDS,
     *,
     where: Mapping[str, Any] | None = None,
+    replace: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write page, pictures, maps, table and record of a comparison into a folder: all of them or none.
@@ -243,7 +245,7 @@ def write_report(
     place = Path(place).resolve()
     contents = make_files(comparison, report, kinds)
     try:
-        with make_folder(place, replace=True) as folder:
+        with make_folder(place, replace=replace) as folder:
             for done, (name, content) in enumerate(contents.items()):
                 if progress is not None:
                     progress(done, len(contents))
@@ -276,17 +278,15 @@ def _plan_pictures(comparison: Comparison, report: Mapping[str, Any]) -> dict[st
     """Return what makes page, thumbnail and pictures."""
     shown = pick_shown(comparison)
     pictures = _plain_pictures(shown)
-    told = {
-        **report,
-        **make_record(shown.frame),
-        "changed_fraction": shown.frame.changed_fraction,
+    part = {
         "regions": list_rows(shown.regions),
         "forgiven": list_rows(shown.forgiven),
+        "resolved": make_record(shown.frame)["resolved"],
     }
     # Boxes are drawn into copies, since all is encoded side by side
     drawn = _mark({name: picture.copy() for name, picture in pictures.items()}, shown)
     return {
-        "report.html": lambda: make_page(told, pictures, shown.note).encode(),
+        "report.html": lambda: make_page(report, pictures, shown.note, part).encode(),
         THUMBNAIL: lambda: _encode(".jpg", draw_thumbnail(pictures)),
         **{f"{name}.png": functools.partial(_encode, ".png", picture) for name, picture in drawn.items()},
     }

@@ -9,27 +9,29 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from .batches import FilePair, Found, map_pairs
 from .files import compare_files
+from .folders import INCOMPLETE
 from .judging import NO_REGION, Limits, judge
-from .reading import MOST_PIXELS
+from .reading import MOST_PIXELS, is_whole
 from .report import describe_file, make_report, write_report
 from .settings import Settings
 from .summaries import Row, make_row
 from .versions import find_versions
 
-__all__ = ["Task", "check_place", "run"]
+__all__ = ["JUNIT", "Task", "check_place", "run"]
 
 # Of the journal: it changes where a line changes its meaning
 VERSION = 1
 
 JOURNAL = "journal.jsonl"
 REPORTS = "pairs"
-FILES = ("index.html", JOURNAL, REPORTS, "summary.csv", "summary.json")
+JUNIT = "junit.xml"
+FILES = ("index.html", JOURNAL, JUNIT, REPORTS, "summary.csv", "summary.json")
 
 
 class Task(NamedTuple):
@@ -62,8 +64,9 @@ def check_place(place: Path, folders: Sequence[Path], *, replace: bool) -> None:
         return
     if not place.is_dir():
         raise OSError(f"{place} is a file; give another name for the folder")
-    there = sorted(path.name for path in place.iterdir())
-    foreign = [name for name in there if name not in FILES]
+    there = sorted(path.name for path in place.iterdir() if path.suffix != INCOMPLETE)
+    foreign = [name for name in there if name not in FILES or (place / name).is_symlink()]
+    foreign += [name for name in there if (place / name).is_dir() != (name == REPORTS)]
     if foreign:
         raise OSError(f"{place} has {foreign[0]} in it, which is no file of a summary; give another folder")
     if there and JOURNAL not in there:
@@ -88,11 +91,14 @@ def run(pairs: Sequence[FilePair], task: Task, *, resume: bool = False) -> Gener
                 for name in FILES:
                     _remove(task.out / name)
             task.out.mkdir(parents=True, exist_ok=True)
+            for left in (*task.out.glob(f"*{INCOMPLETE}"), *(task.out / REPORTS).glob(f"*{INCOMPLETE}")):
+                _remove(left)
+            _end_line(task.out / JOURNAL)
             journal = stack.enter_context((task.out / JOURNAL).open("a", encoding="utf-8"))
         work = functools.partial(_work, task=task, done=done)
         for found in stack.enter_context(closing(map_pairs(work, pairs))):
             row = found.result or _tell_why(found)
-            if journal is not None and row is not done.get(row["name"]):
+            if journal is not None and found.result and row is not done.get(row["name"]):
                 journal.write(json.dumps({"key": _make_key(task), **row}, allow_nan=False) + "\n")
                 journal.flush()
             yield row
@@ -103,10 +109,10 @@ def _work(pair: FilePair, stop: Callable[[], None], task: Task, done: Mapping[st
     began = time.perf_counter()
     images = _find_images(pair, task.ignore)
     place = name_report(pair.name)
-    # Reading the files twice takes time, and only who goes on later needs to know whether they are the same
+    # Hashing takes time, and only who goes on later needs to know whether the files are the same
     described = {name: describe_file(path) for name, path in images.items()} if task.out is not None else {}
     earlier = done.get(pair.name)
-    if earlier is not None and earlier["images"] == described and _has_report(task, earlier):
+    if earlier is not None and earlier["images"] == described and _is_kept(task, pair, earlier):
         return earlier
     files = compare_files(
         images,
@@ -122,6 +128,7 @@ def _work(pair: FilePair, stop: Callable[[], None], task: Task, done: Mapping[st
         if task.reports == "all" or (task.reports == "different" and reasons):
             write_report(files.comparison, task.out / place, make_report(files.comparison, described, task.limits))
             report = place
+    page = f"{place}/report.html"
     return make_row(
         pair.name,
         "different" if reasons else "same",
@@ -129,12 +136,15 @@ def _work(pair: FilePair, stop: Callable[[], None], task: Task, done: Mapping[st
         reasons=reasons,
         seconds=round(time.perf_counter() - began, 3),
         report=report,
+        page=page if report and files.comparison.pyramid is None else None,
         images=described,
     )
 
 
-def _has_report(task: Task, row: Row) -> bool:
-    return task.out is not None and (row["report"] is None or (task.out / row["report"]).is_dir())
+def _is_kept(task: Task, pair: FilePair, row: Row) -> bool:
+    """Return whether a row says all there is: its report is there, and no file points to others, which may change."""
+    there = task.out is not None and (row["report"] is None or (task.out / row["report"]).is_dir())
+    return there and all(map(is_whole, pair.files.values()))
 
 
 def _tell_why(found: Found[Row]) -> Row:
@@ -154,7 +164,7 @@ def _find_images(pair: FilePair, ignore: Path | None) -> dict[str, Path]:
 
 def _make_key(task: Task) -> str:
     """Return a hash of what was asked, and of the versions that a result depends on."""
-    asked = [VERSION, str(task.settings), task.limits, task.spacing, task.reports, find_versions()]
+    asked = [VERSION, str(task.settings), task.limits, task.spacing, task.max_pixels, task.reports, find_versions()]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
@@ -165,15 +175,23 @@ def _read_journal(task: Task) -> dict[str, Row]:
         lines = (task.out / JOURNAL).read_bytes().splitlines()
     except FileNotFoundError:
         return {}
-    rows, key = {}, _make_key(task)
+    rows: dict[str, Row | None] = {}
+    key = _make_key(task)
     for line in lines:
-        try:
+        with suppress(ValueError):  # where the process was killed meanwhile
             row = json.loads(line)
-        except ValueError:  # where the process was killed meanwhile
-            continue
-        if row.pop("key") == key and row["status"] in ("different", "same"):
-            rows[row["name"]] = row
-    return rows
+            if isinstance(row, dict) and "key" in row:
+                # The last line of a pair tells of what was found last, and of the report that is there
+                rows[row["name"]] = row if row.pop("key") == key else None
+    return {name: row for name, row in rows.items() if row is not None}
+
+
+def _end_line(journal: Path) -> None:
+    """End the last line of a journal, where a process was killed in the middle of one."""
+    content = journal.read_bytes() if journal.exists() else b""
+    if content and not content.endswith(b"\n"):
+        with journal.open("a", encoding="utf-8") as file:
+            file.write("\n")
 
 
 def name_report(name: str) -> str:

@@ -28,6 +28,9 @@ STATUSES = ("error", "missing", "different", "same")
 # What XML has no way to say (XML 1.0, 2.2)
 UNSAYABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+# Name of the test case that says so of a run
+STOPPED = "stopped"
+
 Row = dict[str, Any]
 
 
@@ -43,8 +46,8 @@ def make_row(name: str, status: str, comparison: Comparison | None = None, **mor
     comparison : Comparison, optional
         Where there is one.
     **more
-        ``reasons`` (what is different, or missing), ``error``, ``seconds``, ``report`` (the folder of the report, below
-        that of the summary) and ``images`` (as in a report).
+        ``reasons`` (what is different, or missing), ``error``, ``seconds``, ``report`` and ``page`` (its folder, and
+        the page in it, below the folder of the summary) and ``images`` (as in a report).
     """
     row: Row = {
         "name": name,
@@ -57,6 +60,7 @@ def make_row(name: str, status: str, comparison: Comparison | None = None, **mor
         "changed_fraction": None,
         "seconds": None,
         "report": None,
+        "page": None,
         "images": {},
     }
     if comparison is not None:
@@ -70,17 +74,17 @@ def make_row(name: str, status: str, comparison: Comparison | None = None, **mor
     return row | more
 
 
-def make_summary(rows: Sequence[Row], asked: Mapping[str, Any], *, complete: bool = True) -> dict[str, Any]:
+def make_summary(rows: Sequence[Row], asked: Mapping[str, Any], left: int = 0) -> dict[str, Any]:
     """Return what there is to say of all pairs, in the types of JSON, the worst first.
 
-    `asked` is what decides: settings, limits and spacing. A summary is not `complete` where pairs are left to do.
+    `asked` is what decides: settings, limits and spacing. So many pairs are `left`, of which nothing is known.
     """
     ordered = sorted(rows, key=_rank)
     counts = {status: sum(row["status"] == status for row in rows) for status in STATUSES}
     return {
         "format": "napari-image-diff summary",
         "version": VERSION,
-        "complete": complete,
+        "left": left,
         "different": bool(counts["different"] or counts["missing"]),
         "counts": counts,
         **asked,
@@ -114,15 +118,17 @@ def write_summary(place: Path, summary: Mapping[str, Any]) -> None:
 def to_junit(summary: Mapping[str, Any]) -> bytes:
     """Return a summary as JUnit XML: a test case for each pair, a failure where it differs or one file is missing."""
     counts = summary["counts"]
+    # A run that was stopped must not look like one that passed
+    stopped = [make_row(STOPPED, "error", error=f"{summary['left']:,} pairs were not compared")] * (summary["left"] > 0)
     numbers = {
-        "tests": str(len(summary["pairs"])),
+        "tests": str(len(summary["pairs"]) + len(stopped)),
         "failures": str(counts["different"] + counts["missing"]),
-        "errors": str(counts["error"]),
+        "errors": str(counts["error"] + len(stopped)),
         "time": f"{sum(row['seconds'] or 0 for row in summary['pairs']):.3f}",
     }
     suites = ElementTree.Element("testsuites", numbers)
     suite = ElementTree.SubElement(suites, "testsuite", {"name": "napari-image-diff", **numbers})
-    for row in summary["pairs"]:
+    for row in (*summary["pairs"], *stopped):
         folder, _, name = row["name"].rpartition("/")
         told = {"classname": folder or ".", "name": name, "time": f"{row['seconds'] or 0:.3f}"}
         case = ElementTree.SubElement(suite, "testcase", {key: _sayable(text) for key, text in told.items()})
