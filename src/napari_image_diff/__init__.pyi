@@ -1,3 +1,5 @@
+from .batches import FilePair as FilePair
+from .batches import Found as Found
 from .batches import compare_folders as compare_folders
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare

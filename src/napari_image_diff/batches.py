@@ -70,7 +70,7 @@ def compare_folders(
     """Compare the images of two folders that have the same path in both.
 
     Pairs are read and compared on all processors, each on one of them, and memory holds a few at a time: the next is
-    begun when a result is taken. Large images are compared one by one.
+    begun when a result is taken. Large images are compared one by one, when the others are done.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def compare_folders(
     Examples
     --------
     >>> for found in compare_folders("expected", "build"):  # doctest: +SKIP
-    ...     print(found.pair.name, found.error or found.result.verdict)
+    ...     print(found.pair.name, found.result.verdict if found.result else found.error or "only in one folder")
     """
     asked = Settings.resolve(settings, **changes)
     pairs = find_pairs(Path(before), Path(after), pattern)
