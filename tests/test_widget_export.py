@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from napari.settings import NapariSettings
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
-from napari_image_diff import Comparison, add_comparison, report, tiles
+from napari_image_diff import Comparison, add_comparison, folders, report, tiles, zarr_files
 from napari_image_diff.widget import ComparisonWidget
 from napari_image_diff.widget.exporting import EXPORTS, find_place
 from napari_image_diff.widget.running import Run
@@ -358,6 +359,28 @@ def test_names_get_their_ending(compared: Any, export: Any, user: User, tmp_path
     assert "Saved" in export(dock, TABLE, place)
     assert len(user.questions) == 1
     assert place.read_bytes() != b"mine"
+
+
+@pytest.mark.parametrize("title", [REPORT, CHUNKS])
+def test_what_comes_to_the_place_meanwhile_stays(
+    title: str, compared: Any, export: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, dock = compared()
+    place = tmp_path / ("result.zarr" if title == CHUNKS else "new")
+    make_folder = folders.make_folder
+
+    @contextmanager
+    def come(*args: Any, **kwargs: Any) -> Iterator[Path]:
+        with make_folder(*args, **kwargs) as folder:
+            yield folder
+            place.mkdir(exist_ok=True)
+            (place / "thesis.txt").write_text("mine")
+
+    monkeypatch.setattr(report, "make_folder", come)
+    monkeypatch.setattr(zarr_files, "make_folder", come)
+    assert "Not saved" in export(dock, title, place)
+    assert read(place) == {"thesis.txt": b"mine"}
+    assert [path.name for path in tmp_path.iterdir()] == [place.name]
 
 
 @pytest.mark.parametrize("title", [*FOLDERS, CHUNKS])

@@ -158,7 +158,7 @@ class Exporter(QObject):
         if taken and not self._confirm(place):
             return
         update_save_history(str(place))
-        self._run = Run(Order.of(export, place, *shown).run)
+        self._run = Run(Order.of(export, place, taken, *shown).run)
         self._run.progressed.connect(self.progressed)
         self._run.returned.connect(self._take)
         self._run.failed.connect(self._fail)
@@ -183,7 +183,7 @@ class Exporter(QObject):
 
     def _choose(self, export: Export) -> Path | None:
         """Return the place that the user picks for an export, None if none."""
-        start = Path(get_save_history()[0]) / export.name
+        start = Path(next(iter(get_save_history()), ".")) / export.name
         if export.is_folder:
             start = _find_free(start)
         chosen, _ = QFileDialog.getSaveFileName(
@@ -224,19 +224,23 @@ class Order(NamedTuple):
 
     export: Export
     place: Path
+    replace: bool
+    """Whether what was there when it was asked for may go; what comes meanwhile stays."""
     comparison: Comparison
     images: Mapping[str, Mapping[str, Any]]
     where: Mapping[str, Any]
 
     @classmethod
-    def of(cls, export: Export, place: Path, comparison: Comparison, before: Image, after: Image) -> Order:
+    def of(
+        cls, export: Export, place: Path, replace: bool, comparison: Comparison, before: Image, after: Image
+    ) -> Order:
         """Return the order for a result of two layers, which has the names that they have now."""
         # No hash of a file: the data of a layer may have been changed since they were read
         layers = {"before": before, "after": after}
         images = {name: {"name": layer.name, "bytes": None, "sha256": None} for name, layer in layers.items()}
         ndim = comparison.difference.ndim
         where = {name: getattr(before, name)[-ndim:] for name in ("scale", "translate", "units")}
-        return cls(export, place, comparison, images, where)
+        return cls(export, place, replace, comparison, images, where)
 
     def run(self, progress: Progress) -> Path:
         """Write it; return where it is."""
@@ -254,13 +258,21 @@ class Order(NamedTuple):
         from ..zarr_files import write_zarr
 
         if self.export.kind == ".zarr":
-            write_zarr(self.comparison, self.place, **self.where, overwrite=True, progress=progress)
+            write_zarr(self.comparison, self.place, **self.where, overwrite=self.replace, progress=progress)
             return
         report = make_report(self.comparison, self.images)
         if self.export.is_folder:
             # Every folder of ours has the record: by that it is known
             kinds = (self.export.kind, ".json") if self.export.kind else KINDS
-            write_report(self.comparison, self.place, report, kinds, where=self.where, progress=progress)
+            write_report(
+                self.comparison,
+                self.place,
+                report,
+                kinds,
+                where=self.where,
+                replace=self.replace,
+                progress=progress,
+            )
             return
         (content,) = make_files(self.comparison, report, (self.export.kind,)).values()
         # The last chance to leave
