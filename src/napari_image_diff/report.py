@@ -219,13 +219,15 @@ def write_report(
     comparison : Comparison
         The result.
     place : path-like
-        The folder; what is there is replaced (see `check_place`).
+        The folder (see `check_place`).
     report : mapping
         What `make_report` returns.
     kinds : container of str
         The files that are written, by how they end; all by default.
     where : mapping, optional
         Where the pixels of maps in chunks lie: `scale`, `translate` and `units`, as `zarr_files.write_zarr` takes them.
+    replace : bool
+        Whether a folder that is there is replaced, when all is written.
     progress : callable, optional
         Called as ``progress(done, total)`` on the calling thread; an exception that it raises ends the run, goes on to
         the caller, and leaves what was there before.
