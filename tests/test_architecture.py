@@ -40,7 +40,7 @@ FLOORS = [
     {"surveying", "lazy_maps"},
     {"in_memory", "in_parts"},
     {"comparison"},
-    {"boxes", "geometry", "samples", "records", "judging", "page", "files", "options"},
+    {"boxes", "geometry", "samples", "records", "judging", "page", "files", "options", "loading"},
     {"placing", "zarr_files", "batches", "summaries"},
     {"layers", "report"},
     {"runs"},

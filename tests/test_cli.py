@@ -776,3 +776,19 @@ def test_what_comes_to_the_place_meanwhile_stays(
 def test_a_pipe_is_no_image(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     assert_one_error(run(pair[0], tmp_path / "pipe.png"), "is no file")
+
+
+def test_numba_is_loaded_without_linear_algebra_and_has_it_still(pair: tuple[Path, Path]) -> None:
+    code = f"""
+import gc, sys
+from napari_image_diff.cli import main
+assert main({list(map(str, pair))!r}) == 1
+assert not {{"scipy.linalg", "pandas", "dask", "jinja2", "tifffile"}} & sys.modules.keys()
+assert gc.isenabled()
+import numba, numpy
+multiply = numba.njit(lambda one, other: numpy.dot(one, other))
+assert multiply(numpy.full((2, 2), 3.0), numpy.eye(2)).sum() == 12
+assert "scipy.linalg" in sys.modules
+"""
+    done = run_without((), code)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import gc
 import json
 import math
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .folders import write_file
+from .loading import load_engine
 from .options import PROGRAM, parse
 from .reading import explain
 from .settings import Settings
@@ -102,7 +102,7 @@ def _run_pair(asked: argparse.Namespace, images: Mapping[str, Path], settings: S
         if getattr(asked, name):
             raise ValueError(f"--{name} is for two folders, and {images['before']} is a file; leave it out")
     # Here and not above, so that --help and a mistyped option do not wait for numba
-    _load_engine()
+    load_engine()
     if asked.out is not None:
         _check_folder(asked.out, images, asked.force)
     from .files import compare_files
@@ -144,7 +144,7 @@ def _run_folders(asked: argparse.Namespace, folders: Mapping[str, Path], setting
     out = Path(asked.out) if asked.out is not None else None
     if asked.junit is not None:
         _check_junit(Path(asked.junit), folders, out)
-    _load_engine()
+    load_engine()
     from . import batches, runs, summaries
 
     if out is not None:
@@ -240,35 +240,6 @@ def _describe_all(summary: Mapping[str, Any]) -> str:
 def _say_why(row: Mapping[str, Any], limits: Mapping[str, Any]) -> str:
     """Return why a pair is different: which limit it is over, or else what was found."""
     return row["summary"] if row["summary"] and set(limits.values()) == {None} else "; ".join(row["reasons"])
-
-
-def _load_engine() -> None:
-    """Load what compares, in two thirds of the time that it takes otherwise.
-
-    Numba asks as it is loaded whether BLAS is there, and loads scipy.linalg to know. It is, scipy is installed with us;
-    functions that need it ask again when they are compiled, and ours do not. And what is loaded stays: there is nothing
-    to collect in it.
-    """
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        _load_numba()
-        from . import comparison  # noqa: F401
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _load_numba() -> None:
-    with suppress(ImportError, AttributeError):  # in versions to come: then it is loaded as it loads itself
-        import numba.np.linalg as linear_algebra
-
-        ask = linear_algebra.ensure_blas
-        linear_algebra.ensure_blas = lambda: None
-        try:
-            import numba.np.arraymath  # noqa: F401
-        finally:
-            linear_algebra.ensure_blas = ask
 
 
 def _read_settings(file: str | None) -> dict[str, Any]:
