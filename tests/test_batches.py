@@ -469,6 +469,26 @@ def test_resume_does_what_is_left_or_changed(run: Run, folders: Folders, tmp_pat
         assert sorted(compared) == done
 
 
+def test_other_versions_compare_again(
+    run: Run, folders: Folders, tmp_path: Path, compared: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(*folders, "--out", tmp_path / "out")
+    done = sorted(compared)
+    compared.clear()
+    monkeypatch.setattr(runs, "find_versions", lambda: {"numpy": "9.9"})
+    run(*folders, "--out", tmp_path / "out", "--resume")
+    assert sorted(compared) == done
+
+
+def test_what_is_done_is_on_the_disk_before_the_next_is_taken(folders: Folders, tmp_path: Path) -> None:
+    rows = runs.run(batches.find_pairs(*folders), runs.Task(Settings(), out=tmp_path / "out"))
+    names = {next(rows)["name"] for _ in range(4)}
+    journal = (tmp_path / "out" / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["name"] for line in journal} == names - {"gone.png", "plots/4.png", "plots/5.png"}
+    rows.close()
+    assert not own_threads()
+
+
 def test_resume_after_a_kill(run: Run, folders: Folders, tmp_path: Path, compared: list[str]) -> None:
     out = tmp_path / "out"
     whole = run(*folders, "--out", out)
