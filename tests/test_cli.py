@@ -338,7 +338,7 @@ def test_a_reader_of_our_output_may_leave(pair: tuple[Path, Path]) -> None:
         (["before.png", "after.png", "--sharpness", "3"], "--sharpness"),
         (["before.png", "after.png", "--win-size", "x"], "--win-size"),
         (["before.png", "after.png", "--win-size", "4"], "even"),
-        (["before.png", "after.png", "--win-size", "99"], "win_size"),
+        (["before.png", "after.png", "--win-size", "99"], "win-size"),
         (["before.png", "after.png", "--window", "round"], "'gaussian'"),
         (["before.png", "after.png", "--threshold", "high"], "'otsu' or a number"),
         (["before.png", "after.png", "--threshold", "-3"], "0 to 2"),
@@ -792,3 +792,15 @@ assert "scipy.linalg" in sys.modules
 """
     done = run_without((), code)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_to_do_is_said_as_options(run: Run, tmp_path: Path) -> None:
+    for name, image in (("before", BEFORE), ("after", AFTER[:50]), ("frames", np.zeros((3, 40, 50), np.uint8))):
+        np.save(tmp_path / f"{name}.npy", image)
+    pair = [tmp_path / f"{name}.npy" for name in ("before", "after")]
+    assert_one_error(run(*pair), "--size overlap")
+    assert_one_error(run(tmp_path / "frames.npy", tmp_path / "frames.npy"), "--channels none")
+    for folder, file in zip(("a", "b"), pair, strict=True):
+        (tmp_path / folder).mkdir()
+        file.rename(tmp_path / folder / "x.npy")
+    assert "--size overlap" in run(tmp_path / "a", tmp_path / "b")[1]

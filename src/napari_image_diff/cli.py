@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .folders import write_file
 from .loading import load_engine
-from .options import PROGRAM, parse
+from .options import PROGRAM, parse, say_options
 from .reading import explain
 from .settings import Settings
 from .tables import Columns, count_rows
@@ -163,11 +163,12 @@ def _run_folders(asked: argparse.Namespace, folders: Mapping[str, Path], setting
     try:
         _end_like_interrupt()
         with closing(runs.run(pairs, task, resume=asked.resume)) as under_way:
-            rows.extend(_with_bar(under_way, len(pairs)))
+            told = (row | {"error": say_options(row["error"] or "") or None} for row in under_way)
+            rows.extend(_with_bar(told, len(pairs)))
     except KeyboardInterrupt:
         stopped = True
-    told = {"settings": dataclasses.asdict(settings), "limits": limits._asdict(), "spacing": asked.spacing}
-    summary = summaries.make_summary(rows, told, len(pairs) - len(rows))
+    decides = {"settings": dataclasses.asdict(settings), "limits": limits._asdict(), "spacing": asked.spacing}
+    summary = summaries.make_summary(rows, decides, len(pairs) - len(rows))
     if out is not None:
         summaries.write_summary(out, summary)
     if asked.junit is not None:
@@ -311,7 +312,7 @@ def _check_folder(folder: str, images: Mapping[str, Path], force: bool) -> None:
 
 
 def _fail(message: str) -> int:
-    _warn(f"error: {message}")
+    _warn(f"error: {say_options(message)}")
     return ERROR
 
 

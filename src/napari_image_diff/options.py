@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,7 +14,7 @@ from .reading import MOST_PIXELS
 from .settings import Settings, describe_fields
 from .versions import VERSION
 
-__all__ = ["PROGRAM", "parse"]
+__all__ = ["PROGRAM", "parse", "say_options"]
 
 PROGRAM = "napari-image-diff"
 
@@ -44,6 +45,12 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, Any
         if getattr(asked, name) == "":
             raise ValueError(f"{name.replace('_', '-')} is empty; give the name of a file or a folder")
     return asked, {name: getattr(asked, name) for name in describe_fields() if hasattr(asked, name)}
+
+
+def say_options(text: str) -> str:
+    """Return a message of the engine with its settings as they are given here: size='pad' as --size pad."""
+    names = "|".join(describe_fields())
+    return re.sub(rf"\b({names})=(['\"]?)([\w.-]+)\2", lambda found: f"--{found[1].replace('_', '-')} {found[3]}", text)
 
 
 def _parser(*names: str) -> argparse.ArgumentParser:
