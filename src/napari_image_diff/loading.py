@@ -1,4 +1,4 @@
-"""Loading what compares, for a process that does little else: of 0.8 seconds this saves 0.2."""
+"""Loading what compares, for a process that does little else: of 0.8 seconds this saves 0.3."""
 
 from __future__ import annotations
 
