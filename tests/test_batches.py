@@ -28,7 +28,18 @@ from hypothesis import strategies as st
 from selenium.webdriver.support.wait import WebDriverWait
 from test_compare import assert_equal
 
-from napari_image_diff import Comparison, Settings, batches, compare, compare_folders, files, reading, runs, tiles
+from napari_image_diff import (
+    Comparison,
+    Settings,
+    batches,
+    compare,
+    compare_folders,
+    files,
+    reading,
+    runs,
+    summaries,
+    tiles,
+)
 from napari_image_diff.cli import main
 from napari_image_diff.summaries import make_row, make_summary, to_junit
 
@@ -597,6 +608,39 @@ def test_a_signal_ends_the_process_with_what_is_done(
     assert len(statuses(out)) == 151
 
 
+def test_handlers_of_signals_are_put_back(
+    run: Run, folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    run(*folders)
+    assert [signal.getsignal(number) for number in numbers] == before
+
+    monkeypatch.setattr(runs, "make_row", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    code, _, err = run(*folders, "--out", tmp_path / "out")
+    assert (code, "stopped after 0 of 7" in err) == (2, True)
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_a_second_signal_does_not_end_the_writing(
+    run: Run, folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_summary = summaries.write_summary
+
+    def write_with_a_signal(*args: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        write_summary(*args)
+
+    handled = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        monkeypatch.setattr(runs, "make_row", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+        monkeypatch.setattr(summaries, "write_summary", write_with_a_signal)
+        assert run(*folders, "--out", tmp_path / "out")[0] == 2
+    finally:
+        signal.signal(signal.SIGINT, handled)
+    assert (tmp_path / "out" / "summary.json").exists()
+
+
 # --- names ---
 
 
@@ -687,6 +731,19 @@ def test_the_same_file_twice_is_decoded_once(folders: Folders, monkeypatch: pyte
         before, after = reading.read_pair(*(folder / f"plots/{number}.png" for folder in folders))
         assert len(read) == count_of_reads
         assert (before is after) == (count_of_reads == 1)
+
+
+def test_a_file_that_changed_at_the_same_time_is_seen(folders: Folders) -> None:
+    pair = [folder / "plots/0.png" for folder in folders]
+    before, after = reading.read_pair(*pair)
+    assert before is after
+    times = pair[1].stat()
+    content = bytearray(pair[1].read_bytes())
+    content[-1] ^= 1  # of the last chunk's sum, which OpenCV does not mind
+    pair[1].write_bytes(content)
+    os.utime(pair[1], ns=(times.st_atime_ns, times.st_mtime_ns))
+    before, after = reading.read_pair(*pair)
+    assert before is not after
 
 
 def test_files_are_read_with_the_limit_of_pixels(run: Run, folders: Folders) -> None:

@@ -79,7 +79,7 @@ def compare_folders(
     settings : Settings, optional
         All parameters; ``Settings()`` by default.
     pattern : str
-        Which files are compared, as ``Path.glob`` has it, such as ``"**/*.tif"``. Without a suffix, as by default,
+        Which files are compared, as ``glob.glob`` has it, such as ``"**/*.tif"``. Without a suffix, as by default,
         those of PNG, JPEG, TIFF, NPY and zarr.
     max_pixels : int
         A file whose header tells of more pixels is an error before it is decoded.

@@ -12,6 +12,7 @@ import math
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -160,19 +161,19 @@ def _run_folders(asked: argparse.Namespace, folders: Mapping[str, Path], setting
     )
     rows: list[dict[str, Any]] = []
     stopped = False
-    try:
-        _end_like_interrupt()
-        with closing(runs.run(pairs, task, resume=asked.resume)) as under_way:
-            told = (row | {"error": say_options(row["error"] or "") or None} for row in under_way)
-            rows.extend(_with_bar(told, len(pairs)))
-    except KeyboardInterrupt:
-        stopped = True
     decides = {"settings": dataclasses.asdict(settings), "limits": limits._asdict(), "spacing": asked.spacing}
-    summary = summaries.make_summary(rows, decides, len(pairs) - len(rows))
-    if out is not None:
-        summaries.write_summary(out, summary)
-    if asked.junit is not None:
-        write_file(Path(asked.junit), summaries.to_junit(summary))
+    with _interrupted_once():
+        try:
+            with closing(runs.run(pairs, task, resume=asked.resume)) as under_way:
+                told = (row | {"error": say_options(row["error"] or "") or None} for row in under_way)
+                rows.extend(_with_bar(told, len(pairs)))
+        except KeyboardInterrupt:
+            stopped = True
+        summary = summaries.make_summary(rows, decides, len(pairs) - len(rows))
+        if out is not None:
+            summaries.write_summary(out, summary)
+        if asked.junit is not None:
+            write_file(Path(asked.junit), summaries.to_junit(summary))
     print(json.dumps(summary, indent=1, allow_nan=False) if asked.json else _describe_all(summary), flush=True)
     if stopped:
         way = "go on with the same command and --resume" if out is not None else "with --out they could go on"
@@ -203,20 +204,28 @@ def _tell_ignored(ignore: Path, names: Collection[str]) -> None:
             _warn(f"{ignore / name} belongs to no pair, and is not used")
 
 
-def _end_like_interrupt() -> None:
+@contextmanager
+def _interrupted_once() -> Iterator[None]:
     """Let SIGTERM, by which build servers end what takes too long, do what Ctrl-C does, and either only once.
 
     What is done is written then, and a second signal would end that in the middle.
     """
+    numbers = (signal.SIGINT, signal.SIGTERM)
 
     def interrupt(*_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    with suppress(ValueError):  # not in the main thread
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, interrupt)
+    if threading.current_thread() is not threading.main_thread():  # which alone may handle signals
+        yield
+        return
+    before = [signal.signal(number, interrupt) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _with_bar(rows: Iterator[T], count: int) -> Iterator[T]:

@@ -73,6 +73,8 @@ def read_pair(before: Path, after: Path, most_pixels: int = MOST_PIXELS) -> tupl
     Most pictures of a build are as they were, and decoding takes longer than comparing.
     """
     image = read_image(before, most_pixels)
+    # It remembers, and knows a file that was changed by its time alone
+    filecmp.clear_cache()
     same = before.suffix == after.suffix and is_whole(before) and is_whole(after)
     if same and filecmp.cmp(before, after, shallow=False):
         return image, image
