@@ -292,7 +292,7 @@ def test_folders_on_the_command_line(run: Run, folders: Folders, tmp_path: Path)
         ["different", "plots/1.png"],
     ]
     assert text.splitlines()[-1] == "7 pairs: 2 same, 2 different, 2 missing, 1 error"
-    assert sorted(path.name for path in out.iterdir()) == sorted({*runs.FILES} - {runs.JUNIT})
+    assert sorted(path.name for path in out.iterdir()) == sorted({*runs.FILES, runs.REPORTS} - {runs.JUNIT})
     summary = json.loads((out / "summary.json").read_bytes())
     jsonschema.validate(summary, json.loads(SCHEMA.read_bytes()), cls=jsonschema.Draft202012Validator)
     assert (summary["left"], summary["different"]) == (0, True)
@@ -343,8 +343,8 @@ def test_exit_codes(run: Run, folders: Folders) -> None:
         (["expected", "build", "--out", "file.txt"], ["file.txt is a file"]),
         (["expected", "build", "--out", "foreign"], ["foreign has my work.txt in it"]),
         (["expected", "build", "--out", "foreign", "--force"], ["foreign has my work.txt in it"]),
-        (["expected", "build", "--out", "site", "--force"], ["site has index.html in it, and no journal.jsonl"]),
-        (["expected", "build", "--out", "site", "--resume"], ["site has index.html in it, and no journal.jsonl"]),
+        (["expected", "build", "--out", "site", "--force"], ["site has index.html in it, and is no summary"]),
+        (["expected", "build", "--out", "site", "--resume"], ["site has index.html in it, and is no summary"]),
         (["expected", "build", "--pattern", "*.bmp"], ["neither expected nor build has an image that fits '*.bmp'"]),
         (["expected", "build", "--junit", "no folder/junit.xml"], ["junit.xml cannot be written"]),
         (["expected", "build", "--junit", "file.txt"], ["file.txt is there, and is no JUnit XML"]),

@@ -258,7 +258,7 @@ def test_pictures_of_the_names_of_ours_are_not_replaced(
     if record is not None:
         (folder / "report.json").write_bytes(record)
     there = sorted(folder.iterdir())
-    assert_one_error(run(*pair, "--out", folder, "--force"), "before.png", "no record of a report")
+    assert_one_error(run(*pair, "--out", folder, "--force"), "before.png", "is no report")
     assert sorted(folder.iterdir()) == there
     assert (folder / "before.png").read_bytes() == b"mine"
 

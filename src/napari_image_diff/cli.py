@@ -148,8 +148,8 @@ def _run_folders(asked: argparse.Namespace, folders: Mapping[str, Path], setting
     load_engine()
     from . import batches, runs, summaries
 
-    if out is not None:
-        runs.check_place(out, list(folders.values()), replace=asked.force or asked.resume)
+    if out is not None and runs.check_place(out, list(folders.values())) and not (asked.force or asked.resume):
+        raise OSError(f"{out} is there already; give another folder, --resume to go on, or --force to replace it")
     pairs = batches.find_pairs(folders["before"], folders["after"], asked.pattern or "**/*")
     if asked.save_settings is not None:
         _save_settings(settings, Path(asked.save_settings))

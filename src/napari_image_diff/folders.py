@@ -5,13 +5,35 @@ from __future__ import annotations
 import contextlib
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-__all__ = ["INCOMPLETE", "make_folder", "write_file"]
+__all__ = ["INCOMPLETE", "check_place", "make_folder", "write_file"]
 
 # How the names end of what is not complete
 INCOMPLETE = ".incomplete"
+
+
+def check_place(
+    place: Path, what: str, files: Collection[str], folders: Collection[str], is_ours: Callable[[Path], bool]
+) -> bool:
+    """Return whether a folder would take the place of an earlier one of its kind; raise OSError if of something else.
+
+    An earlier one is `what` the user knows it as, `is_ours` tells it by what it always has, and nothing is in it but
+    these `files` and `folders`.
+    """
+    if not place.exists():
+        return False
+    if not place.is_dir():
+        raise OSError(f"{place} is a file; give another name for the folder")
+    there = sorted(path for path in place.iterdir() if path.suffix != INCOMPLETE)
+    for path in there:
+        if path.name not in (folders if path.is_dir() else files) or path.is_symlink():
+            raise OSError(f"{place} has {path.name} in it, which is no part of a {what}; give another folder")
+    # Anybody's files may have these names
+    if there and not is_ours(place):
+        raise OSError(f"{place} has {there[0].name} in it, and is no {what}; give another folder")
+    return bool(there)
 
 
 @contextlib.contextmanager

@@ -124,7 +124,8 @@ def make_page(
         "report.html",
         style=_read("report.css"),
         script=_read("report.js"),
-        report=report,
+        pictures="data:",
+        record=report,
         note=note,
         headline=_headline(report),
         facts=list(_facts(report)),
@@ -155,7 +156,8 @@ def make_index(summary: Mapping[str, Any]) -> str:
         "index.html",
         style=_read("report.css") + _read("index.css"),
         script=_read("index.js"),
-        summary=summary,
+        pictures="'self' file: data:",
+        record=summary,
         worst=[pair for pair in pairs if pair[0]["status"] != "same"],
         same=[pair for pair in pairs if pair[0]["status"] == "same"],
     )
@@ -169,12 +171,15 @@ def draw_thumbnail(pictures: Mapping[str, Picture]) -> Picture:
     return np.hstack([before, gap, after, gap, difference])
 
 
-def _render(template: str, *, style: str, script: str, **given: Any) -> str:
+def _render(template: str, *, style: str, script: str, pictures: str, record: Mapping[str, Any], **given: Any) -> str:
+    """Fill in a template; `pictures` is where the page may load some from."""
     from markupsafe import Markup
 
     blocks = {"style": Markup(style), "script": Markup(script)}
     hashes = {f"{name}_hash": _hash(block) for name, block in blocks.items()}
-    page: str = _load(template).render(**blocks, **hashes, **given)
+    limits = {name: limit for name, limit in record["limits"].items() if limit is not None}
+    asked = [*record["settings"].items(), *limits.items()]
+    page: str = _load(template).render(**blocks, **hashes, **given, pictures=pictures, record=record, asked=asked)
     return page
 
 
@@ -182,14 +187,19 @@ def _render(template: str, *, style: str, script: str, **given: Any) -> str:
 def _load(template: str) -> Any:
     """Return a template, which takes longer to make than to fill in."""
     # Here and not above: the command line without --out does not need it
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=_finish, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finish,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=PackageLoader(__package__, "web"),
     )
     environment.filters["number"] = _number
     environment.filters["share"] = _share
-    return environment.from_string(_read(template))
+    return environment.get_template(template)
 
 
 def _read(name: str) -> str:

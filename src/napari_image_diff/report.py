@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
+from . import folders
 from .comparison import Comparison
-from .folders import INCOMPLETE, make_folder
+from .folders import make_folder
 from .judging import NO_REGION, Limits, judge
 from .page import THUMBNAIL, draw_thumbnail, make_page
 from .preparation import fold
@@ -48,7 +49,6 @@ FILES = (
     "regions.csv",
     "report.html",
     "report.json",
-    MAPS,
     THUMBNAIL,
 )
 
@@ -176,21 +176,10 @@ def check_place(place: Path, images: Sequence[str | os.PathLike[str]] = ()) -> b
 
     `images` are the files that are compared.
     """
-    if not place.exists():
-        return False
-    if not place.is_dir():
-        raise OSError(f"{place} is a file; give another name for the folder")
-    there = sorted(path.name for path in place.iterdir() if path.suffix != INCOMPLETE)
     # That of a link is its folder's, too
     if any(place.resolve() in Path(image).resolve().parents for image in images):
         raise OSError(f"{place} has one of the images in it; give another folder")
-    foreign = [name for name in there if name not in FILES or (place / name).is_dir() != (name == MAPS)]
-    if foreign:
-        raise OSError(f"{place} has {foreign[0]} in it, which is no file of a report; give another folder")
-    # Anybody's pictures may be called before.png and after.png
-    if there and not _is_report(place):
-        raise OSError(f"{place} has {there[0]} in it, and no record of a report; give another folder")
-    return bool(there)
+    return folders.check_place(place, "report", FILES, (MAPS,), _is_report)
 
 
 def _is_report(place: Path) -> bool:

@@ -13,9 +13,9 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from . import folders
 from .batches import FilePair, Found, map_pairs
 from .files import compare_files
-from .folders import INCOMPLETE
 from .judging import NO_REGION, Limits, judge
 from .reading import MOST_PIXELS, is_whole
 from .report import describe_file, make_report, write_report
@@ -31,7 +31,7 @@ VERSION = 1
 JOURNAL = "journal.jsonl"
 REPORTS = "pairs"
 JUNIT = "junit.xml"
-FILES = ("index.html", JOURNAL, JUNIT, REPORTS, "summary.csv", "summary.json")
+FILES = ("index.html", JOURNAL, JUNIT, "summary.csv", "summary.json")
 
 
 class Task(NamedTuple):
@@ -49,30 +49,18 @@ class Task(NamedTuple):
     """Which pairs get a report there."""
 
 
-def check_place(place: Path, folders: Sequence[Path], *, replace: bool) -> None:
-    """Raise OSError where a summary would take the place of something else, or lie among what is compared.
+def check_place(place: Path, compared: Sequence[Path]) -> bool:
+    """Return whether a summary would take the place of an earlier one; raise OSError if of something else.
 
-    `folders` are those compared; with `replace` an earlier summary may go.
+    Nor may it lie among what is `compared`.
     """
     whole = place.resolve()
-    for folder in folders:
+    for folder in compared:
         if folder.resolve() in (whole, *whole.parents):
             raise OSError(f"{place} lies in {folder}, which is compared; give another folder")
         if whole in folder.resolve().parents:
             raise OSError(f"{place} has {folder} in it, which is compared; give another folder")
-    if not place.exists():
-        return
-    if not place.is_dir():
-        raise OSError(f"{place} is a file; give another name for the folder")
-    there = sorted(path.name for path in place.iterdir() if path.suffix != INCOMPLETE)
-    foreign = [name for name in there if name not in FILES or (place / name).is_symlink()]
-    foreign += [name for name in there if (place / name).is_dir() != (name == REPORTS)]
-    if foreign:
-        raise OSError(f"{place} has {foreign[0]} in it, which is no file of a summary; give another folder")
-    if there and JOURNAL not in there:
-        raise OSError(f"{place} has {there[0]} in it, and no {JOURNAL} of an earlier run; give another folder")
-    if there and not replace:
-        raise OSError(f"{place} is there already; give another folder, --resume to go on, or --force to replace it")
+    return folders.check_place(place, "summary", FILES, (REPORTS,), lambda place: (place / JOURNAL).is_file())
 
 
 def run(pairs: Sequence[FilePair], task: Task, *, resume: bool = False) -> Generator[Row, None, None]:
@@ -88,10 +76,13 @@ def run(pairs: Sequence[FilePair], task: Task, *, resume: bool = False) -> Gener
             if resume:
                 done = _read_journal(task)
             else:
-                for name in FILES:
+                for name in (*FILES, REPORTS):
                     _remove(task.out / name)
             task.out.mkdir(parents=True, exist_ok=True)
-            for left in (*task.out.glob(f"*{INCOMPLETE}"), *(task.out / REPORTS).glob(f"*{INCOMPLETE}")):
+            for left in (
+                *task.out.glob(f"*{folders.INCOMPLETE}"),
+                *(task.out / REPORTS).glob(f"*{folders.INCOMPLETE}"),
+            ):
                 _remove(left)
             _end_line(task.out / JOURNAL)
             journal = stack.enter_context((task.out / JOURNAL).open("a", encoding="utf-8"))

@@ -11,7 +11,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from queue import Empty, SimpleQueue
 from threading import Event, Thread, local
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -167,23 +167,28 @@ def split_rows(rows: Rows, height: int) -> list[tuple[int, int, int]]:
     ]
 
 
-_limit = local()
+_thread = local()
 
 
 @contextmanager
-def on_one_thread() -> Iterator[None]:
-    """Let what is begun on this thread meanwhile use no other: for callers who work on several things at once."""
-    before = getattr(_limit, "alone", False)
-    _limit.alone = True
+def _holding(name: str, value: Any) -> Iterator[None]:
+    """Let this thread have a value meanwhile."""
+    before = getattr(_thread, name, None)
+    setattr(_thread, name, value)
     try:
         yield
     finally:
-        _limit.alone = before
+        setattr(_thread, name, before)
+
+
+def on_one_thread() -> AbstractContextManager[None]:
+    """Let what is begun on this thread meanwhile use no other: for callers who work on several things at once."""
+    return _holding("alone", True)
 
 
 def count_threads() -> int:
     """Return the number of processors that this process may use, as far as this thread may start others."""
-    if getattr(_limit, "alone", False):
+    if getattr(_thread, "alone", False):
         return 1
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -208,7 +213,7 @@ def map_tiles(
             raise Stopped
 
     def work() -> None:
-        _breath.take = ask_whether_stopped
+        _thread.breath = ask_whether_stopped
         while (item := _take(waiting)) is not None:
             try:
                 finished.put((item[0], function(item[1])))
@@ -245,23 +250,14 @@ class Stopped(Exception):
     """Raised by `breathe` where a run has ended with an exception elsewhere."""
 
 
-_breath = local()
-
-
-@contextmanager
-def breathing(take: Callable[[], None]) -> Iterator[None]:
+def breathing(take: Callable[[], None]) -> AbstractContextManager[None]:
     """Let `breathe` on this thread call `take`."""
-    before = getattr(_breath, "take", None)
-    _breath.take = take
-    try:
-        yield
-    finally:
-        _breath.take = before
+    return _holding("breath", take)
 
 
 def breathe() -> None:
     """Go on, unless the run is to end: to be called from time to time by a function that takes long over a tile."""
-    take = getattr(_breath, "take", None)
+    take = getattr(_thread, "breath", None)
     if take is not None:
         take()
 
