@@ -22,6 +22,7 @@ import jsonschema
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from calls import Run, assert_one_error
 from hypothesis import given
 from hypothesis import strategies as st
@@ -474,7 +475,13 @@ def test_resume_does_what_is_left_or_changed(run: Run, folders: Folders, tmp_pat
     write(folders[1] / "plots/3.png", make_image(4))
     run(*folders, "--out", out, "--resume")
     assert len(list((out / "pairs").iterdir())) == sum(row["report"] is not None for row in rows_of(out))
-    for changed in (("--sensitivity", "2"), ("--max-regions", "5"), ("--reports", "all"), ("--spacing", "1", "1", "1")):
+    for changed in (
+        ("--sensitivity", "2"),
+        ("--max-regions", "5"),
+        ("--reports", "all"),
+        ("--spacing", "1", "1", "1"),
+        ("--max-pixels", "5000"),
+    ):
         compared.clear()
         run(*folders, "--out", out, "--resume", *changed)
         assert sorted(compared) == done
@@ -498,6 +505,37 @@ def test_what_is_done_is_on_the_disk_before_the_next_is_taken(folders: Folders, 
     assert {json.loads(line)["name"] for line in journal} == names - {"gone.png", "plots/4.png", "plots/5.png"}
     rows.close()
     assert not own_threads()
+
+
+def test_an_end_ends_comparisons_under_way(folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    under_way = threading.Barrier(3)
+    stopped = []
+
+    def go_on_for_ever(images: Any, settings: Any, *, progress: Any, **_: Any) -> Any:
+        under_way.wait(timeout=60)
+        try:
+            while True:
+                progress(0, 1)
+        except BaseException:
+            stopped.append(images["before"].name)
+            raise
+
+    monkeypatch.setattr(batches, "count_threads", lambda: 2)
+    monkeypatch.setattr(runs, "compare_files", go_on_for_ever)
+    rows = runs.run(batches.find_pairs(*folders), runs.Task(Settings(), out=tmp_path / "out"))
+    # Those of one file come first, and the next waits for what does not end
+    assert {next(rows)["status"] for _ in range(2)} == {"missing"}
+
+    def interrupt(*_: Any, **__: Any) -> Any:
+        under_way.wait(timeout=60)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batches, "wait", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        next(rows)
+    assert len(stopped) == 2
+    assert not own_threads()
+    assert (tmp_path / "out" / "journal.jsonl").read_bytes() == b""
 
 
 def test_resume_after_a_kill(run: Run, folders: Folders, tmp_path: Path, compared: list[str]) -> None:
@@ -538,7 +576,6 @@ def test_what_points_to_other_files_is_compared_again(
 
 
 def test_a_zarr_is_compared_again(run: Run, tmp_path: Path) -> None:
-    zarr = pytest.importorskip("zarr")
     folders = tmp_path / "before", tmp_path / "after"
     for folder in folders:
         folder.mkdir()

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,7 +22,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from calls import Run, assert_one_error
+import zarr
+from calls import Run, assert_one_error, on_small_disk
 from recipe import run_recipe
 from without import QT, run_without
 
@@ -629,7 +629,6 @@ def test_report_of_a_volume_shows_the_plane_of_which_most_changed(run: Run, tmp_
 
 
 def test_report_of_images_in_chunks_has_them_in_chunks(run: Run, tmp_path: Path) -> None:
-    zarr = pytest.importorskip("zarr")
     files = [tmp_path / name for name in ("before.zarr", "after.zarr")]
     for file, image in zip(files, (BEFORE[..., 0], AFTER[..., 0]), strict=True):
         zarr.save_array(str(file), image)
@@ -643,22 +642,6 @@ def test_report_of_images_in_chunks_has_them_in_chunks(run: Run, tmp_path: Path)
     assert run(*files, "--out", out, "--force")[0] == 1
 
 
-def on_small_disk(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Call the command line where `folder` is a disk of 256 KB; it prints what is there afterwards."""
-    script = 'mount -t tmpfs -o size=256k none "$1" || exit 77; shift; "$@"; code=$?; ls -A "$DISK"; exit $code'
-    call = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", str(folder), sys.executable]
-    done = subprocess.run(
-        [*call, "-m", "napari_image_diff", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "DISK": str(folder)},
-    )
-    if done.returncode == 77:
-        pytest.skip("no disk may be mounted here")
-    return done
-
-
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="no way to mount a small disk")
 def test_full_disk_leaves_nothing(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -671,10 +654,10 @@ def test_full_disk_leaves_nothing(tmp_path: Path) -> None:
             folder.mkdir(exist_ok=True)
             iio.imwrite(folder / f"{number}.png", image)
     pair = [folder / "0.png" for folder in folders]
-    done = on_small_disk(disk, *pair, "--out", disk / "out")
+    done = on_small_disk(disk, "256k", "-m", "napari_image_diff", *pair, "--out", disk / "out")
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"napari-image-diff: error: .*out cannot be written: No space left .*; give .*\n", done.stderr)
-    done = on_small_disk(disk, *folders, "--out", disk / "out")
+    done = on_small_disk(disk, "256k", "-m", "napari_image_diff", *folders, "--out", disk / "out")
     assert done.returncode == 2
     *lines, counts, left = done.stdout.splitlines()
     assert (len(lines), counts, left) == (3, "3 pairs: 3 error", "out")
