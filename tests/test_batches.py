@@ -512,11 +512,11 @@ def test_an_end_ends_comparisons_under_way(folders: Folders, tmp_path: Path, mon
     stopped = []
 
     def go_on_for_ever(images: Any, settings: Any, *, progress: Any, **_: Any) -> Any:
-        under_way.wait(timeout=60)
+        under_way.wait(timeout=20)
         try:
             while True:
                 progress(0, 1)
-        except BaseException:
+        except tiles.Stopped:
             stopped.append(images["before"].name)
             raise
 
