@@ -32,6 +32,7 @@ FLOORS = [
         "ome_zarr",
         "folders",
         "reading",
+        "mixing",
     },
     {"tiles", "evidence"},
     {"planes", "detection"},
@@ -43,7 +44,7 @@ FLOORS = [
     {"boxes", "geometry", "samples", "records", "judging", "page", "files", "options", "loading"},
     {"placing", "zarr_files", "batches", "summaries"},
     {"layers", "report"},
-    {"runs"},
+    {"runs", "looks"},
     {"cli", "widget"},
     {"__main__"},
 ]

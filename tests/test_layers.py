@@ -14,7 +14,7 @@ from napari.utils._proxies import PublicOnlyProxy
 from napari_image_diff import Comparison, Settings, add_comparison, boxes, compare, layers_of
 from napari_image_diff.geometry import describe_transforms, mask_of
 from napari_image_diff.layers import explain_mismatch
-from napari_image_diff.placing import comparison_of, is_result, place, results_of
+from napari_image_diff.placing import comparison_of, is_ours, place, results_of
 
 SQUARES = [(10, 12), (40, 20), (44, 70)]
 
@@ -208,7 +208,7 @@ def test_an_edited_layer_is_the_users(viewer: ViewerModel, edit: Any) -> None:
     add(viewer)
     edited = edit(viewer)
     kept = deepcopy(edited.data)
-    assert not is_result(edited)
+    assert not is_ours(edited)
     add(viewer)
     assert len(viewer.layers) == 6
     assert edited in viewer.layers
@@ -222,7 +222,7 @@ def test_a_layer_with_a_column_of_the_user_is_the_users(viewer: ViewerModel) -> 
     mask.features["verdict"] = "mine"
     add(viewer, threshold=0.3)
     assert (mask.features["verdict"] == "mine").all()
-    assert not is_result(mask)
+    assert not is_ours(mask)
     assert len(viewer.layers) == 6
 
 
@@ -236,7 +236,7 @@ def test_duplicates_are_not_adopted(viewer: ViewerModel) -> None:
     add(viewer)
     data, state, kind = viewer.layers["filled mask"].as_layer_data_tuple()
     duplicate = viewer.add_layer(Layer.create(deepcopy(data), state, kind))
-    assert not is_result(duplicate)
+    assert not is_ours(duplicate)
     duplicate.data[:] = 7
     add(viewer, threshold=1.99)
     assert (duplicate.data == 7).all()
@@ -274,8 +274,8 @@ def test_proxies_are_as_good_as_layers(viewer: ViewerModel) -> None:
     comparison = add(proxy)
     assert add(proxy) is not comparison
     assert len(viewer.layers) == 5
-    assert is_result(proxy.layers["diff map"])
-    assert not is_result(proxy.layers["a"])
+    assert is_ours(proxy.layers["diff map"])
+    assert not is_ours(proxy.layers["a"])
 
 
 def test_the_comparison_of_a_pair_is_found(viewer: ViewerModel) -> None:

@@ -17,7 +17,7 @@ from qtpy.QtCore import Qt
 from napari_image_diff import Settings, add_comparison, boxes, geometry, in_parts
 from napari_image_diff.geometry import TRANSFORMS, same_value, spacing_of, transforms_of
 from napari_image_diff.layers import explain_mismatch
-from napari_image_diff.placing import is_result
+from napari_image_diff.placing import is_ours
 
 SIDES = (14, 60, 70)
 PLACE = {
@@ -114,10 +114,10 @@ def test_in_the_3d_view_a_region_has_twelve_edges(viewer: ViewerModel, earlier: 
         }
         assert len(expected) == 12
         assert edges_of(corners) == expected
-    assert is_result(drawn)
+    assert is_ours(drawn)
     viewer.dims.ndisplay = 2
     assert set(planes_of(drawn)) == {1, 2}
-    assert is_result(drawn)
+    assert is_ours(drawn)
 
 
 def test_what_is_shown_is_updated_in_either_view(viewer: ViewerModel) -> None:

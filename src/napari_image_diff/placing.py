@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALWAYS",
+    "EDGE_ON_SCREEN",
     "MARK",
     "Frame",
     "LayerData",
     "comparison_of",
     "frame_compared",
-    "is_result",
+    "is_ours",
+    "lend",
     "place",
     "remove",
     "results_of",
@@ -64,6 +66,9 @@ class _Origin:
 
 
 _origins: weakref.WeakKeyDictionary[Layer, _Origin] = weakref.WeakKeyDictionary()
+
+# Layers of ours that are there for a while, to look at
+_lent: weakref.WeakSet[Layer] = weakref.WeakSet()
 
 # What keeps boxes as the view needs them; each lives as long as its layer
 _widths: weakref.WeakKeyDictionary[Layer, _WidthFollower] = weakref.WeakKeyDictionary()
@@ -166,9 +171,15 @@ def frame_compared(viewer: ViewerModel, before: Image, after: Image) -> Frame:
     return None
 
 
-def is_result(layer: Layer) -> bool:
+def is_ours(layer: Layer) -> bool:
     """Return whether we made this layer and the user has not made it their own since."""
-    return _origin_of(real_layer(layer)) is not None
+    layer = real_layer(layer)
+    return layer in _lent or _origin_of(layer) is not None
+
+
+def lend(layer: Layer) -> None:
+    """Count a layer as ours: it is in a viewer for a while, and shows no result."""
+    _lent.add(layer)
 
 
 def role_of(attributes: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +15,19 @@ from ..geometry import add_to_mask, describe_transforms, is_aligned, pixels_of, 
 from ..layers import layers_of
 from ..placing import ALWAYS, Frame, comparison_of, frame_compared, place, remove, results_of, role_of
 from ..settings import Settings
+from .contrast import SameContrast
 from .cutting import Cutter
 from .exporting import Exporter
 from .following import Follower
+from .keys import find_keys
+from .looking import WAYS, Looker
 from .notices import find_change, find_obstacle
 from .panel import Panel, breakable, scrolling
 from .pickers import SHOWN, LayerListener
+from .probe import describe_values
 from .running import Runs
 from .tour import RegionTour
-from .viewing import frame_of, go_to_frame
+from .viewing import CanvasHooks, frame_of, go_to_frame
 from .work import Job, Result, warm_up
 
 if TYPE_CHECKING:
@@ -72,6 +76,10 @@ class ComparisonWidget(QWidget):
         self.panel = Panel(napari_viewer)
         self.tour = RegionTour(napari_viewer, self.panel.table, self._find_results, self)
         self.cutter = Cutter(self.panel.controls, self._runs, self._find_results, self)
+        self.contrast = SameContrast(napari_viewer)
+        self.looker = Looker(napari_viewer, self._find_pair, self._find_results, self)
+        self.panel.ways.connect(self.looker)
+        self._hooks: CanvasHooks | None = None
         self.follower = Follower(napari_viewer, self.panel, self._runs, self)
         self.exporter = Exporter(self.panel.export_button, self._find_shown, self)
         column = QVBoxLayout(self)
@@ -189,7 +197,7 @@ class ComparisonWidget(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:
         """Listen to the canvas, and catch up with what happened while the dock was hidden."""
         super().showEvent(event)
-        self.tour.listen()
+        self._bind_keys()
         self.reset_choices()
         if self.panel.follow_box.isChecked():
             self.follow(True)
@@ -197,7 +205,7 @@ class ComparisonWidget(QWidget):
     def hideEvent(self, event: QHideEvent | None) -> None:
         """Leave keys and clicks to others, and follow nothing. No more than that: floating hides the dock too."""
         super().hideEvent(event)
-        self.tour.rest()
+        self._release_keys()
         self.follower.stop()
 
     def enterEvent(self, event: QEnterEvent | None) -> None:
@@ -212,6 +220,51 @@ class ComparisonWidget(QWidget):
             self._stop()
             self.follower.stop()
             self._runs.cancel()
+            self.looker.leave()
+            self.contrast.stop()
+
+    def show_alike(self, wanted: bool) -> None:
+        """Show both images with the same contrast, or each with its own again."""
+        before, after = self._pair
+        if wanted and before is not None and after is not None and not self.contrast.explain(before, after):
+            self.contrast.start(before, after)
+        else:
+            self.contrast.stop()
+        self._refresh()
+
+    def act(self, name: str) -> Callable[[], None] | None:
+        """Do what a key stands for (its name in `keys.ACTIONS`); return what is done when it is let go, if anything."""
+        if name == "blink":
+            return self.looker.hold()
+        if name in WAYS:
+            self.looker.toggle(name)
+        elif name == "same_contrast":
+            self.show_alike(not self.contrast.active)
+        elif name in ("next_region", "previous_region"):
+            self.panel.table.step(1 if name == "next_region" else -1)
+        return None
+
+    def _bind_keys(self) -> None:
+        """Listen to keys and clicks in the canvas."""
+        self._release_keys()
+        keys, self._keys_trouble = find_keys()
+        self._hooks = CanvasHooks(self._viewer, self.tour.pick_at, self.act, keys)
+        self._hooks.attach()
+        self.panel.show_keys(keys)
+
+    def _release_keys(self) -> None:
+        if self._hooks is not None:
+            self._hooks.release()
+            self._hooks = None
+
+    def _show_values(self, event: Any = None) -> None:
+        """Show what is under the pointer."""
+        before, after = self._pair
+        text = ""
+        if before is not None and after is not None:
+            difference = self._find_results().get("diff map")
+            text = describe_values(before, after, difference, tuple(self._viewer.cursor.position))
+        self.panel.ways.values.setText(text)
 
     def _stop(self) -> None:
         """Give up what is under way, but for warming up."""
@@ -293,7 +346,8 @@ class ComparisonWidget(QWidget):
         """Show what the viewer has for the picked pair, which may come from a script or an earlier dock."""
         pickers = self.panel.pickers
         pair, mask = (pickers.before, pickers.after), pickers.picked_mask
-        if pair != self._pair:
+        pair_changed = pair != self._pair
+        if pair_changed:
             self._message = ""
         elif mask != self._mask and self._comparison is not None and not self.follower.active:
             self._message = "Other pixels are to count now. Press Compare."
@@ -308,6 +362,9 @@ class ComparisonWidget(QWidget):
                 self.panel.show_settings(known.settings)
             self._show(known)
         self.follower.sync()
+        self.looker.sync()
+        if pair_changed:
+            self.contrast.stop()
         self._refresh()
 
     def _hear_of_data(self, event: Any) -> None:
@@ -339,12 +396,18 @@ class ComparisonWidget(QWidget):
     def _show(self, comparison: Comparison | None) -> None:
         self._comparison = comparison
         self.tour.show(comparison)
+        self.looker.show(comparison)
         self.panel.show_comparison(comparison)
         self._follow_sliders()
 
     def _show_position(self) -> None:
         count = None if self._comparison is None else len(self._comparison.regions)
         self.panel.show_position(self.panel.table.position, count)
+        self.looker.mark(self.panel.table.label)
+
+    def _find_pair(self) -> tuple[Image, Image, Frame] | None:
+        before, after = self._pair
+        return None if before is None or after is None else (before, after, self.panel.pickers.frame)
 
     def _find_shown(self) -> tuple[Comparison, Image, Image] | None:
         before, after = self._pair
@@ -361,13 +424,15 @@ class ComparisonWidget(QWidget):
         before, after = self._pair
         remark = "" if obstacle or before is None or after is None else describe_transforms(before, after)
         stands = self.follower.trouble if self.follower.active and None not in self._pair else obstacle
-        notice = "\n".join(filter(None, (stands, self._message, self._say_change(), remark, self.exporter.message)))
+        said = stands, self._message, self.looker.message, self._say_change(), remark, self.exporter.message
+        notice = "\n".join(filter(None, said))
         panel.notice.setText(breakable(notice))
         panel.notice.setVisible(bool(notice))
         panel.compare_button.setEnabled(not obstacle)
         slow = self._job is not None or (self.cutter.running and self.cutter.slow) or self.exporter.running
         panel.show_running(slow)
         self.exporter.show(self._comparison, busy=slow or self.cutter.running)
+        panel.ways.same_contrast.setChecked(self.contrast.active)
         panel.show_preset()
         panel.show_extras(self._comparison, self._find_results())
         panel.show_alignment(self._comparison, after is not None and is_aligned(after))
@@ -411,6 +476,9 @@ class ComparisonWidget(QWidget):
         self.follower.found.connect(self._take_frame)
         self.follower.stumbled.connect(self._refresh)
         self.tour.moved.connect(self._show_position)
+        self.looker.changed.connect(self._refresh)
+        panel.ways.same_contrast.clicked.connect(self.show_alike)
+        self._viewer.cursor.events.position.connect(self._show_values)
         for event in (layers.events.inserted, layers.events.removed, layers.events.reordered, layers.events.renamed):
             event.connect(self.reset_choices)
 

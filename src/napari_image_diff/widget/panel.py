@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,9 +31,10 @@ from ..settings import Settings
 from .controls import LiveControls, WheelGuard, make_title
 from .curve import FrameCurve
 from .form import PresetPicker, SettingsForm
+from .keys import with_key
 from .pickers import LayerPickers
 from .table import RegionTable
-from .tour import NEXT_KEY, PREVIOUS_KEY
+from .ways import WayRow
 from .work import describe_result
 
 if TYPE_CHECKING:
@@ -80,8 +81,9 @@ class Panel(QWidget):
         self.table = RegionTable()
         self.position = QLabel()
         self.position.setToolTip("Which region of how many, in the order of the table.")
-        self.previous_button = _button("Previous", f"Go to the previous region of the table ({PREVIOUS_KEY}).")
-        self.next_button = _button("Next", f"Go to the next region of the table ({NEXT_KEY}).")
+        self.previous_button = _button("Previous", "Go to the previous region of the table.")
+        self.next_button = _button("Next", "Go to the next region of the table.")
+        self.ways = WayRow()
         self.ignore_button = _button(
             "Ignore region",
             "Ignore the marked region from now on: add it to the layer picked for Ignore, or to a new one; compare.",
@@ -96,6 +98,13 @@ class Panel(QWidget):
             action = QAction(title, self.table)
             action.triggered.connect(button.click)
             self.table.addAction(action)
+        self._keyed = {
+            "next_region": self.next_button,
+            "previous_region": self.previous_button,
+            "same_contrast": self.ways.same_contrast,
+            **self.ways.buttons,
+        }
+        self._helps = {name: widget.toolTip() for name, widget in self._keyed.items()}
         self._lay_out()
         self._guard = WheelGuard()
         for kind in (QComboBox, QAbstractSpinBox, QAbstractSlider):
@@ -117,6 +126,7 @@ class Panel(QWidget):
         column.addWidget(self.controls)
         column.addLayout(_row(self.evidence_box, self.forgiven_box, self.align_button))
         column.addWidget(self.curve)
+        column.addWidget(self.ways)
         column.addLayout(_row(self.position, self.worst_button, self.previous_button, self.next_button))
         column.addWidget(self.table, 1)
         column.addLayout(_row(self.ignore_button, self.copy_button, self.export_button))
@@ -130,6 +140,11 @@ class Panel(QWidget):
         """Show `settings` in all controls."""
         self.controls.show_settings(settings)
         self.form.show_settings(settings)
+
+    def show_keys(self, keys: Mapping[str, str]) -> None:
+        """Name the keys in the tooltips of the buttons that do the same."""
+        for name, widget in self._keyed.items():
+            widget.setToolTip(with_key(self._helps[name], keys.get(name)))
 
     def show_comparison(self, comparison: Comparison | None) -> None:
         """Say what came out."""

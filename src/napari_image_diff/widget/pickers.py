@@ -10,7 +10,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 
 from ..geometry import MASKS, array_of, real_layer
-from ..placing import Frame, is_result
+from ..placing import Frame, is_ours
 from .controls import make_title
 from .viewing import frame_of
 
@@ -97,7 +97,7 @@ class LayerPickers(QWidget):
 
     def refresh(self) -> None:
         """Follow the layer list; what was picked stays picked as long as it is there."""
-        layers = [layer for layer in map(real_layer, self._viewer.layers) if not is_result(layer)]
+        layers = [layer for layer in map(real_layer, self._viewer.layers) if not is_ours(layer)]
         images = [layer for layer in layers if type(layer).__name__ == "Image"]
         dimensions = {2, *(layer.ndim for layer in images)}
         masks = [layer for layer in layers if type(layer).__name__ in MASKS and layer.ndim in dimensions]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from .table import RegionTable, describe_region
-from .viewing import BoxMark, CanvasHooks, go_to, region_at
+from .viewing import BoxMark, go_to, region_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
     from ..comparison import Comparison
 
-__all__ = ["NEXT_KEY", "PREVIOUS_KEY", "RegionTour"]
-
-NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
+__all__ = ["RegionTour"]
 
 
 class RegionTour(QObject):
@@ -38,7 +36,6 @@ class RegionTour(QObject):
         self._find_layers = find_layers
         self._comparison: Comparison | None = None
         self._mark = BoxMark()
-        self._hooks = CanvasHooks(viewer, self._pick_at, {NEXT_KEY: self.go_next, PREVIOUS_KEY: self.go_previous})
         table.picked.connect(self._go)
 
     def show(self, comparison: Comparison | None) -> None:
@@ -60,14 +57,6 @@ class RegionTour(QObject):
         """Go to the previous row of the table."""
         self._table.step(-1)
 
-    def listen(self) -> None:
-        """React to keys and clicks in the canvas."""
-        self._hooks.attach()
-
-    def rest(self) -> None:
-        """No longer react to them."""
-        self._hooks.release()
-
     def _go(self, label: int) -> None:
         """Show a region in the canvas and mark it there."""
         layers = self._find_layers()
@@ -76,7 +65,7 @@ class RegionTour(QObject):
         go_to(self._viewer, next(iter(layers.values())), _region(self._comparison, label))
         self._point_out(label, layers)
 
-    def _pick_at(self, position: tuple[float, ...]) -> None:
+    def pick_at(self, position: tuple[float, ...]) -> None:
         """Mark the region that was clicked in the canvas, and its row."""
         layers = self._find_layers()
         seen = [layers[role] for role in ("filled mask", "bounding boxes") if role in layers and layers[role].visible]

@@ -135,7 +135,7 @@ def _paint(boxes: Shapes, label: int, color: Any) -> Any:
 
 
 class CanvasHooks:
-    """Keys and clicks in a viewer's canvas, for as long as the dock is shown.
+    """Keys and clicks in a viewer's canvas, for as long as the dock is shown: `act` is called with the name of a key.
 
     The viewer keeps what is bound to it alive, so it gets functions that hold the dock's methods weakly.
     """
@@ -144,11 +144,12 @@ class CanvasHooks:
         self,
         viewer: ViewerModel,
         click: Callable[[tuple[float, ...]], None],
-        keys: Mapping[str, Callable[[], None]],
+        act: Callable[[str], Callable[[], None] | None],
+        keys: Mapping[str, str],
     ) -> None:
         self._viewer = viewer
         self._on_drag = _click_listener(click)
-        self._keys = {key: _key_listener(method) for key, method in keys.items()}
+        self._keys = {key: _key_listener(act, name) for name, key in keys.items()}
         self._bound: list[str] = []
         self._attached = False
 
@@ -177,14 +178,29 @@ class CanvasHooks:
         self._bound.clear()
 
 
-def _key_listener(method: Callable[[], None]) -> Callable[[Any], None]:
+def _key_listener(act: Callable[[str], Callable[[], None] | None], name: str) -> Callable[[Any], Any]:
+    """Return what napari calls when a key is pressed.
+
+    What `act` returns napari calls when the key is let go after it was held (as long as its settings say).
+    """
+    weak = weakref.WeakMethod(act)
+
+    def on_key(viewer: Any) -> Callable[[], None] | None:
+        released = bound(name) if (bound := weak()) is not None else None
+        return None if released is None else _weakly(released)
+
+    return on_key
+
+
+def _weakly(method: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls a method of what may be gone by then: napari keeps it until the next key."""
     weak = weakref.WeakMethod(method)
 
-    def on_key(viewer: Any) -> None:
+    def on_release() -> None:
         if (bound := weak()) is not None:
             bound()
 
-    return on_key
+    return on_release
 
 
 def _click_listener(method: Callable[[tuple[float, ...]], None]) -> Callable[[Any, Any], Iterator[None]]:

@@ -1,0 +1,183 @@
+"""The ways to look at two layers: which layers each of them shows for a while, made of the two and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import boxes, mixing
+from .geometry import array_of, lift_transforms, transforms_of, transforms_of_plane
+from .layers import BOX_COLOR
+from .placing import Frame
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Vectors
+
+    from .comparison import Comparison
+
+__all__ = ["Grid", "copy_of", "draw_line", "grid_of", "mix", "outline", "place_line", "sides_between"]
+
+LINE_COLOR = "#ffffff"
+
+# Pixels that lie upon each other within this share a place
+NEAR = 1e-6
+
+# Steps of a colour map, which napari goes between
+COLORS = 256
+
+# What a copy shows as its layer does, beside its place and its data
+SHOWN = ("contrast_limits", "gamma", "colormap", "interpolation2d", "interpolation3d", "rendering")
+
+
+class Grid(NamedTuple):
+    """Where a mixture of two layers lies: on the pixels of before, with the frames of either."""
+
+    shape: tuple[int, ...]
+    where: dict[str, Any]
+    """As attributes of a layer."""
+
+
+def grid_of(before: Image, after: Image, frame: Frame) -> Grid:
+    """Return where a mixture of two layers lies; `frame` is that of before, as `add_comparison` takes it."""
+    plane = array_of(before).shape[before.ndim - 2 : before.ndim]
+    if before.ndim >= after.ndim and not isinstance(frame, int):
+        return Grid((*array_of(before).shape[: before.ndim - 2], *plane), transforms_of(before))
+    lead = array_of(after).shape[: after.ndim - 2]
+    where = lift_transforms(transforms_of_plane(before), transforms_of(after), after.ndim)
+    return Grid((*lead, *plane), where)
+
+
+def sides_between(before: Image, after: Image, frame: Frame) -> tuple[mixing.Side, mixing.Side]:
+    """Return two layers as they are mixed: each as the viewer shows it now, and after where it lies."""
+    lead = len(grid_of(before, after, frame).shape) - 2
+    matrix = _matrix_between(before, after)
+    ndim = len(matrix) - 1
+    plane = np.eye(3)
+    plane[:2, :2], plane[:2, 2] = matrix[ndim - 2 : ndim, ndim - 2 : ndim], matrix[ndim - 2 : ndim, ndim]
+
+    def frame_before(place: mixing.Place) -> mixing.Place | None:
+        if before.ndim == 2:
+            return ()
+        if frame == "previous":
+            return (max(place[0] - 1, 0), *place[1:])
+        return place if frame is None else (frame, *place[1:])
+
+    def frame_after(place: mixing.Place) -> mixing.Place | None:
+        if after.ndim == 2:
+            return ()
+        # Along axes that only after has, and where a frame of before is taken, frames are told by their numbers
+        found = np.array(place, np.float64)
+        if frame is None and before.ndim == after.ndim:
+            found = matrix[:lead, :lead] @ found + matrix[:lead, ndim]
+        index = tuple(int(each) for each in np.rint(found))
+        inside = all(0 <= each < length for each, length in zip(index, array_of(after).shape, strict=False))
+        return index if inside else None
+
+    return _side(before, np.eye(3), frame_before), _side(after, plane, frame_after)
+
+
+def mix(
+    before: Image, after: Image, frame: Frame, paint: mixing.Paint, join: mixing.Join
+) -> tuple[mixing.Mixing, dict[str, Any]]:
+    """Return a mixture of two layers, and where it lies."""
+    grid = grid_of(before, after, frame)
+    return mixing.Mixing(sides_between(before, after, frame), grid.shape, paint, join), grid.where
+
+
+def copy_of(layer: Image, name: str) -> Image:
+    """Return a layer that shows the data of another as that does, and shares them."""
+    from napari.layers import Image
+
+    shown = {each: getattr(layer, each) for each in SHOWN if not (layer.rgb and each in SHOWN[:3])}
+    return Image(
+        layer.data, name=name, rgb=layer.rgb, multiscale=layer.multiscale, **shown, **transforms_of(layer), visible=True
+    )
+
+
+def outline(comparison: Comparison, ndisplay: int, name: str, where: Mapping[str, Any]) -> Vectors:
+    """Return the boxes of the regions as lines, which are drawn much faster than shapes; each has its `label`."""
+    from napari.layers import Vectors
+
+    axes = tuple(comparison.resolved.get("frames", ()))
+    drawn = boxes.draw(boxes.pick_largest(comparison.regions), axes, ndisplay)
+    begins = drawn.corners
+    ways = np.roll(begins, -1, axis=1) - begins
+    if drawn.shape_type == "path":
+        # Its ends do not meet
+        begins, ways = begins[:, :-1], ways[:, :-1]
+    count = begins.shape[1]
+    return Vectors(
+        np.stack([begins, ways], axis=2).reshape(-1, 2, begins.shape[-1]),
+        ndim=comparison.labels.ndim,
+        name=name,
+        edge_color=BOX_COLOR,
+        vector_style="line",
+        features={"label": np.repeat(drawn.table["label"].to_numpy(), count)},
+        **where,
+    )
+
+
+def draw_line(grid: Grid, cut: float, axis: int) -> Vectors:
+    """Return the line of a swipe, along all of the image: before ends there, and after begins."""
+    from napari.layers import Vectors
+
+    return Vectors(
+        place_line(grid, cut, axis),
+        name="swipe line",
+        edge_color=LINE_COLOR,
+        vector_style="line",
+        **_plane_of(grid.where),
+    )
+
+
+def place_line(grid: Grid, cut: float, axis: int) -> NDArray[np.float64]:
+    """Return the line of a swipe as the data of its layer: a pixel begins half a pixel before its place."""
+    begin, way = np.full(2, -0.5), np.zeros(2)
+    begin[axis] = cut - 0.5
+    way[1 - axis] = grid.shape[axis - 1]
+    return np.array([[begin, way]])
+
+
+def _plane_of(where: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where a plane lies, of what says where a stack of them does."""
+    lead = len(where["scale"]) - 2
+    found = {name: value[lead:] for name, value in where.items() if name not in ("shear", "affine", "rotate")}
+    return found | {
+        "rotate": np.asarray(where["rotate"])[lead:, lead:],
+        "shear": np.asarray(where["shear"])[-1:],
+        "affine": np.asarray(where["affine"])[lead:, lead:],
+    }
+
+
+def _side(
+    layer: Image, matrix: NDArray[np.float64], frame_at: Callable[[mixing.Place], mixing.Place | None]
+) -> mixing.Side:
+    levels = list(layer.data) if layer.multiscale else [layer.data]
+    shades = None
+    if not layer.rgb:
+        colors = np.array(layer.colormap.map(np.linspace(0, 1, COLORS)), np.float64)
+        black, white = layer.contrast_limits
+        shades = mixing.Shades(float(black), float(white), float(layer.gamma), colors)
+    return mixing.Side(levels, matrix, frame_at, shades)
+
+
+def _matrix_between(before: Image, after: Image) -> NDArray[np.float64]:
+    """Return the matrix that takes an index of before, in the axes that both have, to the place in after."""
+    ndim = min(before.ndim, after.ndim)
+    found = np.eye(ndim + 1)
+    places = []
+    for axis in range(ndim + 1):
+        index = np.zeros(before.ndim)
+        if axis < ndim:
+            index[before.ndim - ndim + axis] = 1
+        world = np.array(before.data_to_world(tuple(index)))[-ndim:]
+        units = zip(before.units[-ndim:], after.units[-ndim:], strict=True)
+        world = world * [(1 * one).m_as(other) if one.is_compatible_with(other) else 1.0 for one, other in units]
+        lead = np.array(after.data_to_world((0,) * after.ndim))[: after.ndim - ndim]
+        places.append(np.array(after.world_to_data((*lead, *world)))[-ndim:])
+    found[:ndim, ndim] = places[-1]
+    found[:ndim, :ndim] = np.stack([place - places[-1] for place in places[:-1]], axis=1)
+    return np.where(np.abs(found - np.rint(found)) < NEAR, np.rint(found), found)
