@@ -151,7 +151,7 @@ def test_what_is_dragged_over_two_images_reads_them_once(pair: Any) -> None:
         mixing_.join = partial(mixing.swipe, cut=cut, axis=1)
         assert (np.asarray(level)[:, :cut] == as_rgba(pair[0])[:, :cut]).all()
     assert len(painted) == 2
-    mixing_.replace((side(pair[1]), side(pair[0])))
+    mixing_.replace((side(pair[1]), side(pair[0])), mixing.colour)
     assert (np.asarray(level)[:, :20] == as_rgba(pair[1])[:, :20]).all()
 
 

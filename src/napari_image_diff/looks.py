@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
     from .comparison import Comparison
 
-__all__ = ["Grid", "copy_of", "draw_line", "grid_of", "mix", "outline", "place_line", "sides_between"]
+__all__ = [
+    "Grid",
+    "Outline",
+    "copy_of",
+    "draw_line",
+    "draw_outline",
+    "grid_of",
+    "mix",
+    "outline",
+    "place_line",
+    "redraw",
+    "sides_between",
+]
 
 LINE_COLOR = "#ffffff"
 
@@ -38,6 +50,15 @@ class Grid(NamedTuple):
     shape: tuple[int, ...]
     where: dict[str, Any]
     """As attributes of a layer."""
+
+
+class Outline(NamedTuple):
+    """The lines of boxes."""
+
+    data: NDArray[np.float64]
+    """(N, 2, axes): where each begins, and the way to its end."""
+    labels: NDArray[np.int_]
+    """(N,): the region of each."""
 
 
 def grid_of(before: Image, after: Image, frame: Frame) -> Grid:
@@ -97,10 +118,8 @@ def copy_of(layer: Image, name: str) -> Image:
     )
 
 
-def outline(comparison: Comparison, ndisplay: int, name: str, where: Mapping[str, Any]) -> Vectors:
-    """Return the boxes of the regions as lines, which are drawn much faster than shapes; each has its `label`."""
-    from napari.layers import Vectors
-
+def outline(comparison: Comparison, ndisplay: int) -> Outline:
+    """Return the boxes of the regions as lines, for a view of so many dimensions."""
     axes = tuple(comparison.resolved.get("frames", ()))
     drawn = boxes.draw(boxes.pick_largest(comparison.regions), axes, ndisplay)
     begins = drawn.corners
@@ -108,16 +127,29 @@ def outline(comparison: Comparison, ndisplay: int, name: str, where: Mapping[str
     if drawn.shape_type == "path":
         # Its ends do not meet
         begins, ways = begins[:, :-1], ways[:, :-1]
-    count = begins.shape[1]
+    lines = np.stack([begins, ways], axis=2).reshape(-1, 2, comparison.labels.ndim)
+    return Outline(lines, np.repeat(drawn.table["label"].to_numpy(), begins.shape[1]))
+
+
+def draw_outline(lines: Outline, name: str, where: Mapping[str, Any]) -> Vectors:
+    """Return a layer of boxes as lines, which are drawn much faster than shapes."""
+    from napari.layers import Vectors
+
     return Vectors(
-        np.stack([begins, ways], axis=2).reshape(-1, 2, begins.shape[-1]),
-        ndim=comparison.labels.ndim,
+        lines.data,
+        ndim=lines.data.shape[-1],
         name=name,
         edge_color=BOX_COLOR,
         vector_style="line",
-        features={"label": np.repeat(drawn.table["label"].to_numpy(), count)},
+        features={"label": lines.labels},
         **where,
     )
+
+
+def redraw(layer: Any, lines: Outline) -> None:
+    """Show other boxes in a layer that `draw_outline` has made."""
+    layer.data = lines.data
+    layer.features = {"label": lines.labels}
 
 
 def draw_line(grid: Grid, cut: float, axis: int) -> Vectors:

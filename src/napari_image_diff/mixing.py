@@ -84,7 +84,7 @@ Paint: TypeAlias = Callable[[NDArray[Any], NDArray[np.bool_], Shades | None], ND
 
 @dataclasses.dataclass
 class Mixing:
-    """What is mixed, and how: `join` and `sides` may be replaced at any time, and all sizes follow."""
+    """What is mixed, and how: all of it may be replaced at any time, and all sizes follow."""
 
     sides: tuple[Side, Side]
     shape: tuple[int, ...]
@@ -102,9 +102,9 @@ class Mixing:
         # Of a tiny image, too, the last one is not for looking at
         return [Mixture(self, step) for step in STEPS[: max(count, 1) + 1]]
 
-    def replace(self, sides: tuple[Side, Side]) -> None:
+    def replace(self, sides: tuple[Side, Side], paint: Paint) -> None:
         """Mix these from now on."""
-        self.sides, self._painted = sides, None
+        self.sides, self.paint, self._painted = sides, paint, None
 
     def picture(self, place: Place, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[Any]:
         """Return the part of a frame with these rows and columns of the full size, which are evenly spread."""

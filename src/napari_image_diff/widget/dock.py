@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -169,7 +170,8 @@ class ComparisonWidget(QWidget):
         if wanted:
             result = Result(self._comparison, layers_of(self._comparison, before, after, more=True))
             frame = frame_compared(self._viewer, before, after)
-            self._place(result, before, after, frame=frame, roles=[role], add=[role])
+            with self.looker.set_aside():
+                self._place(result, before, after, frame=frame, roles=[role], add=[role])
         else:
             remove(self._viewer, before, after, role)
         self._refresh()
@@ -286,9 +288,11 @@ class ComparisonWidget(QWidget):
         if replaced := job.replaced():
             self._say(f"'{replaced}' got other data while it was compared. Press Compare again.")
             return
-        self._place(result, job.before, job.after, add=ALWAYS, frame=job.frame)
+        with self.looker.set_aside():
+            self._place(result, job.before, job.after, add=ALWAYS, frame=job.frame)
+            if self._pair == (job.before, job.after):
+                self._show(result.comparison)
         if self._pair == (job.before, job.after):
-            self._show(result.comparison)
             self._follow_controls()
 
     def _follow_controls(self) -> None:
@@ -316,8 +320,10 @@ class ComparisonWidget(QWidget):
         """Place what is on the screen; layers that the user has taken out of the viewer stay out."""
         before, after = self._pair
         if before is not None and after is not None:
-            self._place(result, before, after, frame=None, add=() if self._find_results() else ALWAYS)
-            self._show(result.comparison)
+            shown = bool(self._find_results())
+            with nullcontext() if shown else self.looker.set_aside():
+                self._place(result, before, after, frame=None, add=() if shown else ALWAYS)
+                self._show(result.comparison)
             self._refresh()
 
     def _place(
@@ -433,6 +439,7 @@ class ComparisonWidget(QWidget):
         panel.show_running(slow)
         self.exporter.show(self._comparison, busy=slow or self.cutter.running)
         panel.ways.same_contrast.setChecked(self.contrast.active)
+        panel.ways.same_contrast.setEnabled(not self.contrast.explain(before, after))
         panel.show_preset()
         panel.show_extras(self._comparison, self._find_results())
         panel.show_alignment(self._comparison, after is not None and is_aligned(after))

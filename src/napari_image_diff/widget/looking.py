@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,18 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from .. import mixing
 from ..geometry import real_layer
 from ..layers import BOX_COLOR
-from ..looks import Grid, copy_of, draw_line, grid_of, mix, outline, place_line, sides_between
+from ..looks import (
+    Grid,
+    copy_of,
+    draw_line,
+    draw_outline,
+    grid_of,
+    mix,
+    outline,
+    place_line,
+    redraw,
+    sides_between,
+)
 from ..placing import EDGE_ON_SCREEN, Frame, lend
 from .pickers import LayerListener
 from .viewing import MARK_COLOR
@@ -62,6 +74,15 @@ WAYS = {
     ),
 }
 
+# Of a mixture: what is made of either image before they are joined
+PAINTS: dict[str, mixing.Paint] = {
+    "blink": mixing.colour,
+    "swipe": mixing.colour,
+    "overlay": mixing.level,
+    "signed": mixing.gray,
+    "checkerboard": mixing.colour,
+}
+
 # What a copy of a layer shows as that does, also when it changes
 FOLLOWED = ("contrast_limits", "gamma", "colormap", "interpolation2d")
 
@@ -84,6 +105,7 @@ class _Found:
     """Of each layer."""
     grid: dict[str, Any]
     text: dict[str, Any]
+    point: tuple[float, ...]
     shown: dict[Any, bool]
     """What was made of it."""
 
@@ -96,6 +118,7 @@ class _Found:
             {layer: layer.visible for layer in layers},
             {name: getattr(grid, name) for name in ("enabled", "stride", "shape", "spacing")},
             {name: getattr(text, name) for name in ("text", "visible", "position")},
+            tuple(viewer.dims.point),
             {},
         )
 
@@ -109,6 +132,9 @@ class _Found:
             if layer in viewer.layers and layer.visible == shown:
                 layer.visible = self.visible[layer]
         self.select(viewer)
+        # With other layers napari finds another middle of what is shown; sliders stay where they are now
+        for axis in viewer.dims.displayed:
+            viewer.dims.set_point(axis, self.point[axis])
 
     def show(self, layer: Any, wanted: bool) -> None:
         """Show or hide a layer for as long as the way to look lasts."""
@@ -178,20 +204,29 @@ class Looker(QObject):
 
     def enter(self, way: str) -> None:
         """Look in this way instead of the one until now; `message` says why that cannot be, if it cannot."""
-        self.leave()
         pair = self._find_pair()
+        same = self._mixing is not None and {self.way, way} <= PAINTS.keys() - {"signed"}
+        if not same:
+            self.leave()
         self.message = self._find_obstacle(way, pair)
         if self.message or pair is None:
+            self.leave()
             self.changed.emit()
             return
-        self._found, self._pair, self.way = _Found.of(self._viewer), pair, way
-        self.which = 0
-        try:
-            self._show(way, *pair)
-        except Exception:
-            self.leave()
-            raise
-        self._listen()
+        self.way, self.which = way, 0
+        self._timer.stop()
+        if self._mixing is not None:
+            # Another mixture of the same two takes its place in the same layer
+            self._mixing.replace(self._mixing.sides, PAINTS[way])
+            self._mix_anew()
+        else:
+            self._found, self._pair = _Found.of(self._viewer), pair
+            try:
+                self._show(way, *pair)
+            except Exception:
+                self.leave()
+                raise
+            self._listen()
         self.changed.emit()
 
     def leave(self) -> None:
@@ -211,17 +246,34 @@ class Looker(QObject):
         found.restore(self._viewer)
         self.changed.emit()
 
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Give the view back, and look in the same way again afterwards, at what has come meanwhile."""
+        way, which, interval = self.way, self.which, self._timer.interval() if self.blinking else 0
+        self.leave()
+        yield
+        if way and not self.way:
+            self.enter(way)
+            if which != self.which:
+                self.flip()
+            if interval:
+                self._timer.start(interval)
+
     def sync(self) -> None:
         """Leave where the layers are gone that it shows, or others are picked."""
         gone = any(layer not in self._viewer.layers for layer in self._layers)
-        if self._found is not None and (gone or self._find_pair() != self._pair):
+        if self._layers and self._found is not None and (gone or self._find_pair() != self._pair):
             self.leave()
 
     def show(self, comparison: Comparison | None) -> None:
         """Take the boxes of this result, if it shows any of its own."""
         self._comparison, self._label = comparison, 0
-        if self.way == "side_by_side" and self._found is not None:
-            self.enter(self.way)
+        if comparison is None or self._pair is None:
+            return
+        for layer in self._layers:
+            if "label" in getattr(layer, "features", ()):
+                redraw(layer, outline(comparison, self._viewer.dims.ndisplay))
+                _mark(layer, 0)
 
     def mark(self, label: int) -> None:
         """Mark the box of a region, 0 is none."""
@@ -330,26 +382,23 @@ class Looker(QObject):
             made.append(copy)
             if boxed and self._comparison is not None:
                 where = grid_of(*self._pair).where if self._pair is not None else {}
-                made.append(outline(self._comparison, self._viewer.dims.ndisplay, f"{name}: boxes", where))
+                lines = outline(self._comparison, self._viewer.dims.ndisplay)
+                made.append(draw_outline(lines, f"{name}: boxes", where))
                 _mark(made[-1], self._label)
         return made
 
     def _make_mixture(self, way: str, before: Image, after: Image, frame: Frame) -> list[Layer]:
         from napari.layers import Image
 
-        paint = {"overlay": mixing.level, "signed": mixing.gray}.get(way, mixing.colour)
-        self._mixing, where = mix(before, after, frame, paint, self._find_join(0, 1))
+        self._mixing, where = mix(before, after, frame, PAINTS[way], self._find_join(0, 1))
         levels: Any = self._mixing.make_levels()
-        name = f"{WAYS[way].title.lower()}: {before.name}, {after.name}"
+        name = f"{before.name} and {after.name}"
         if way == "signed":
             limit = self._find_limit(before, after)
             shades = {"colormap": mixing.SIGNED_COLORS, "contrast_limits": (-limit, limit)}
-            made = [Image(levels, name=name, multiscale=True, **shades, **where)]
-        else:
-            made = [Image(levels, name=name, multiscale=True, rgb=True, **where)]
-        if way == "swipe":
-            made.append(draw_line(Grid(self._mixing.shape, where), 0, 1))
-        return made
+            return [Image(levels, name=name, multiscale=True, **shades, **where)]
+        image = Image(levels, name=name, multiscale=True, rgb=True, **where)
+        return [image, draw_line(Grid(self._mixing.shape, where), 0, 1)]
 
     def _find_limit(self, before: Image, after: Image) -> float:
         """Return the signed difference shown in full colour: twice what a region has, or a quarter of the contrast."""
@@ -368,9 +417,10 @@ class Looker(QObject):
         cut, axis = self._find_cut()
         self._mixing.join = self._find_join(cut, axis)
         self._layers[0].refresh(**QUICK)
-        if self.way == "swipe":
-            line: Any = self._layers[1]
-            line.data = place_line(Grid(self._mixing.shape, {}), cut, axis)
+        for line in self._layers[1:]:
+            lines: Any = line
+            lines.visible = self.way == "swipe"
+            lines.data = place_line(Grid(self._mixing.shape, {}), cut, axis)
         self._say_what()
 
     def _find_join(self, cut: int, axis: int) -> mixing.Join:
@@ -395,7 +445,8 @@ class Looker(QObject):
 
     def _find_cut(self) -> tuple[int, int]:
         """Return the first row or column of after where the line of the swipe is, and which of the two it is."""
-        assert self._mixing is not None
+        if self.way != "swipe" or self._mixing is None:
+            return 0, 1
         viewer, layer = self._viewer, self._layers[0]
         place = list(viewer.dims.point)
         camera, size = viewer.scene.camera, viewer.canvas.size
@@ -412,11 +463,14 @@ class Looker(QObject):
     def _renew(self, event: Any = None) -> None:
         """Take the two as they are now."""
         if self._mixing is not None and self._pair is not None:
-            self._mixing.replace(sides_between(*self._pair))
+            self._mixing.replace(sides_between(*self._pair), self._mixing.paint)
             self._layers[0].refresh(**QUICK)
 
     def _follow_view(self, event: Any = None) -> None:
         """Keep lines as wide on the screen as they are, and the line of the swipe in its place there."""
+        if self._pair is None or self._find_obstacle(self.way, self._pair):
+            # The view is about to become another, and this way ends
+            return
         self._fit_lines()
         if self.way == "swipe":
             self._mix_anew()
@@ -442,8 +496,7 @@ class Looker(QObject):
             event.connect(self._follow_view)
         for event in (viewer.dims.events.ndisplay, viewer.dims.events.order):
             event.connect(self._end_if_lost)
-        if self.way == "swipe":
-            viewer.mouse_drag_callbacks.insert(0, self._drag)
+        viewer.mouse_drag_callbacks.insert(0, self._drag)
 
     def _rest(self) -> None:
         viewer = self._viewer
@@ -477,10 +530,14 @@ def _line_listener(looker: weakref.ref[Looker]) -> Callable[[Any, Any], Iterator
         pan, camera.mouse_pan = camera.mouse_pan, False
         try:
             yield
-            while event.type == "mouse_move":
+            moved = False
+            # Where it is let go counts, too: napari leaves out some of what comes between
+            while event.type == "mouse_move" or (moved and event.type == "mouse_release"):
+                moved = event.type == "mouse_move"
                 axis = int(here.across)
                 here.swipe_to(event.pos[axis] / viewer.canvas.size[1 - axis])
-                yield
+                if moved:
+                    yield
         finally:
             camera.mouse_pan = pan
 

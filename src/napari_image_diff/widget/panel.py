@@ -119,8 +119,7 @@ class Panel(QWidget):
         alignment = self.form.fields["align"]
         column.addLayout(_row(alignment.native, title=alignment.label))
         column.addWidget(self.notice)
-        column.addLayout(_row(self.compare_button, self.cancel_button))
-        column.addWidget(self.follow_box)
+        column.addLayout(_row(self.compare_button, self.cancel_button, self.follow_box))
         column.addWidget(self.verdict)
         column.addWidget(_one_place(self.result, self.progress))
         column.addWidget(self.controls)

@@ -9,10 +9,10 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSlider,
     QSpinBox,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -43,7 +43,7 @@ class WayRow(QWidget):
             "Show both with the same contrast limits and gamma, and change them together; untick it, and each has its "
             "own again (U)."
         )
-        self.flip_button = _button("", "Show the other image.")
+        self.flip_button = _button("", "Which image is shown; click for the other one.")
         self.timer_box = QCheckBox("Timer")
         self.timer_box.setToolTip("Show the two in turns by themselves.")
         self.rate = QDoubleSpinBox()
@@ -53,6 +53,7 @@ class WayRow(QWidget):
         self.rate.setDecimals(1)
         self.rate.setValue(RATE)
         self.rate.setSuffix(" / s")
+        self.rate.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self.line = QSlider(Qt.Orientation.Horizontal)
         self.line.setToolTip("Where the line is; it can be dragged in the canvas, too.")
         self.line.setRange(0, STEPS)
@@ -64,11 +65,16 @@ class WayRow(QWidget):
         self.tile.setSuffix(" pixels")
         self.values = QElidingLabel()
         self.values.setToolTip("The values of the two images, and of the diff map, under the pointer in the canvas.")
-        self._controls = {
+        # In one place, so that nothing moves when there is another way to look
+        self._controls = QStackedWidget()
+        self._controls.addWidget(QWidget())
+        self._pages = {
             "blink": _side_by_side(self.flip_button, self.timer_box, self.rate),
             "swipe": _side_by_side(self.line, self.across_box),
-            "checkerboard": _side_by_side(QLabel("Squares of"), self.tile),
+            "checkerboard": _side_by_side(self.tile),
         }
+        for page in self._pages.values():
+            self._controls.addWidget(page)
         self._lay_out()
 
     def connect(self, looker: Looker) -> None:
@@ -90,9 +96,8 @@ class WayRow(QWidget):
         looker = self._looker
         for way, button in self.buttons.items():
             button.setChecked(way == looker.way)
-        for way, controls in self._controls.items():
-            controls.setVisible(way == looker.way)
-        self.flip_button.setText(f"{('Before', 'After')[looker.which]} is shown")
+        self._controls.setCurrentWidget(self._pages.get(looker.way, self._controls.widget(0)))
+        self.flip_button.setText(("Before", "After")[looker.which])
         blockers = [QSignalBlocker(each) for each in (self.line, self.across_box, self.tile, self.timer_box)]
         self.line.setValue(round(looker.cut * STEPS))
         self.across_box.setChecked(looker.across)
@@ -117,8 +122,7 @@ class WayRow(QWidget):
         for button in self.buttons.values():
             row.addWidget(button, 1)
         column.addLayout(row)
-        for controls in self._controls.values():
-            column.addWidget(controls)
+        column.addWidget(self._controls)
         below = QHBoxLayout()
         below.addWidget(self.same_contrast)
         below.addWidget(self.values, 1)
