@@ -18,7 +18,8 @@ from .warping import Place
 
 __all__ = ["FINER", "match", "resample"]
 
-# Chunks of what is resampled lazily: a chunk is worked out as a whole, and reads the pixels about it too.
+# Chunks of what is resampled lazily: a chunk is worked out as a whole, and reads the pixels about it too. Where those
+# are stored in larger chunks, up to twice as many along a side: each would be read again for every chunk that it meets.
 CHUNK_SIDE = {2: (1024, 1024), 3: (16, 256, 256)}
 
 # Where the pixels of one image are so many times as large as the other's, that has details which the first cannot have.
@@ -322,13 +323,20 @@ def _assemble(
         there = warping.find_overlap(grid.matrix, low, high, reached)
         parts = [target[..., channel] for channel in range(image.channels)] if image.channels else [target]
         for number, part in enumerate(parts):
-            part[...] = _nothing(dtype, number == 3)
-            if found is not None:
-                np.copyto(part, _convert(found[number], dtype), where=there)
+            nothing = _nothing(dtype, number == 3)
+            if found is None:
+                part[...] = nothing
+            elif there.all():
+                part[...] = _convert(found[number], dtype)
+            else:
+                known = (
+                    found[number] if dtype.kind == "f" else np.where(there, found[number], found[number].dtype.type(0))
+                )
+                part[...] = np.where(there, _convert(known, dtype), dtype.type(nothing))
 
     channels = (image.channels,) if image.channels else ()
     if lazy:
-        return _make_lazy(fill, grid.leading, grid.sides, channels, dtype)
+        return _make_lazy(fill, grid.leading, _cut_lazily(grid.sides, image), channels, dtype)
     found = np.empty((*grid.leading, *grid.sides, *channels), dtype)
     boxes = list(_cut(grid.sides))
     work = [(frame, *box) for frame in np.ndindex(*grid.leading) for box in boxes]
@@ -353,7 +361,7 @@ def _find_overlap(grid: _Grid, image: _Image, lazy: bool) -> Any:
         target[...] = is_there(frame) and warping.find_overlap(grid.matrix, low, high, image.sides)
 
     if lazy:
-        return _make_lazy(fill, lead, grid.sides, (), np.dtype(bool))
+        return _make_lazy(fill, lead, _cut_lazily(grid.sides, image), (), np.dtype(bool))
     found = np.empty(grid.sides, np.bool_)
     for low, high in _cut(grid.sides):
         found[tuple(slice(*each) for each in zip(low, high, strict=True))] = warping.find_overlap(
@@ -375,18 +383,19 @@ def _cut(sides: Axes) -> Iterator[tuple[Axes, Axes]]:
 
 
 def _convert(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return values in `dtype`: whole numbers rounded and clipped, bool cut at one half."""
+    """Return values in `dtype`: whole numbers rounded and clipped, bool cut at one half; none may be NaN then."""
     if values.dtype == dtype or dtype.kind == "f":
         return values.astype(dtype, copy=False)
-    # What is not there is of no account, but NaN has no whole number
-    finite = np.where(np.isfinite(values), values, 0)
     if dtype.kind == "b":
-        return np.asarray(finite >= 0.5)
+        return np.asarray(values >= 0.5)
     ends = np.iinfo(dtype)
-    rounded = np.rint(finite)
-    found = np.clip(rounded, ends.min, ends.max).astype(dtype)
-    # In float64 the largest of 64 bits is one too many
-    found[rounded >= float(ends.max)] = ends.max
+    rounded = np.rint(values)
+    np.clip(rounded, ends.min, ends.max, out=rounded)
+    with np.errstate(invalid="ignore"):
+        found = rounded.astype(dtype)
+    if dtype.itemsize == 8:
+        # In float64 the largest number is one too many
+        found[rounded >= float(ends.max)] = ends.max
     return np.asarray(found)
 
 
@@ -397,25 +406,35 @@ def _nothing(dtype: np.dtype[Any], alpha: bool) -> Any:
     return (True if dtype.kind == "b" else np.iinfo(dtype).max) if alpha else 0
 
 
+def _cut_lazily(sides: Axes, image: _Image) -> list[Axes]:
+    """Return the lengths of the chunks along each axis of an image that is resampled lazily."""
+    first = len(image.leading)
+    stored = [max(lengths) for lengths in image.source.chunks[first : first + image.axes]]
+    chosen = [min(max(side, chunk), 2 * side) for side, chunk in zip(CHUNK_SIDE[image.axes], stored, strict=True)]
+    return [
+        tuple(min(side, length - begin) for begin in range(0, length, side))
+        for side, length in zip(chosen, sides, strict=True)
+    ]
+
+
 def _make_lazy(
     fill: Callable[[Axes, Axes, Axes, NDArray[Any]], None],
     leading: Axes,
-    sides: Axes,
+    lengths: list[Axes],
     channels: Axes,
     dtype: np.dtype[Any],
 ) -> Any:
-    """Return a dask array whose chunks are filled by `fill`, given frame, first and last pixels, and the target."""
+    """Return a dask array whose chunks, `lengths` along each axis of an image, are filled by `fill`.
+
+    It is given frame, first and last pixels, and the target.
+    """
     import dask.array as da
 
-    lengths = [
-        tuple(min(side, length - first) for first in range(0, length, side))
-        for side, length in zip(CHUNK_SIDE[len(sides)], sides, strict=True)
-    ]
     chunks = (*((1,) * length for length in leading), *lengths, *((count,) for count in channels))
     firsts = [tuple(itertools.accumulate((0, *each[:-1]))) for each in lengths]
 
     def make(block_id: Axes) -> NDArray[Any]:
-        frame, place = block_id[: len(leading)], block_id[len(leading) : len(leading) + len(sides)]
+        frame, place = block_id[: len(leading)], block_id[len(leading) : len(leading) + len(lengths)]
         low = tuple(each[number] for each, number in zip(firsts, place, strict=True))
         shape = tuple(each[number] for each, number in zip(lengths, place, strict=True))
         target = np.empty((*shape, *channels), dtype)

@@ -49,7 +49,9 @@ def tidy_matrix(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def find_stretch(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return, for each axis of an image, how many of its pixels a pixel of the grid is as large as, 1 at least."""
-    return np.asarray(np.maximum(1.0, np.sqrt((matrix[:-1, :-1] ** 2).sum(axis=1))))
+    found = np.sqrt((matrix[:-1, :-1] ** 2).sum(axis=1))
+    # The rows of a rotation have length 1, but for rounding errors
+    return np.asarray(np.where(found < 1 + LENIENT, 1.0, found))
 
 
 def find_area(
@@ -80,10 +82,14 @@ def find_overlap(
     """
     axes = np.ix_(*(np.arange(begin, end, every, dtype=np.float64) for begin, end in zip(low, high, strict=True)))
     found: NDArray[np.bool_] = np.ones((1,) * len(axes), np.bool_)
-    for row, stretch, length in zip(matrix[:-1], find_stretch(matrix), shape, strict=True):
+    ends = matrix[:-1, :-1, None] * np.array([low, np.subtract(high, 1)]).T[None]
+    least, most = (each.sum(axis=1) + matrix[:-1, -1] for each in (ends.min(axis=2), ends.max(axis=2)))
+    for number, (row, stretch, length) in enumerate(zip(matrix[:-1], find_stretch(matrix), shape, strict=True)):
+        rim = stretch / 2 - ROUNDING
+        if least[number] >= rim - 1 and most[number] <= length - rim:
+            continue
         # Axes that do not matter are left out, so that the arrays stay small
         place = sum((step * axis for step, axis in zip(row, axes, strict=False) if step), np.float64(row[-1]))
-        rim = stretch / 2 - ROUNDING
         found = found & (place >= rim - 1) & (place <= length - rim)
     return np.broadcast_to(found, [axis.size for axis in axes])
 
