@@ -431,6 +431,18 @@ def test_a_plane_and_a_stack_and_frames_of_before(lazy: bool) -> None:
             np.testing.assert_array_equal(found > 0, expect(movie[one], moved[other]) > 0, err_msg=name)
 
 
+def test_a_frame_of_two_leading_axes_is_held_against_all_times_but_the_nearest_depth() -> None:
+    viewer = ViewerModel()
+    movie = make_movie(3)
+    before = viewer.add_image(np.stack([movie, movie]))
+    # It begins when before is long over, a plane deeper, and a row further down
+    after = viewer.add_image(np.stack([movie[1:], movie[1:]])[..., 1:, :], translate=(99, 1, 1, 0))
+    found = add_comparison(viewer, before, after, frame=1)
+    assert np.isnan(found.difference[:, 0]).all()
+    assert np.isfinite(found.difference[:, 1:, 1:]).all()
+    assert not found.changed
+
+
 @NOT_ORTHOGONAL
 def test_a_layer_against_its_own_frames_needs_no_place() -> None:
     viewer = ViewerModel()
@@ -595,6 +607,42 @@ def test_lazy_layers_are_compared_as_those_in_memory(place: str, monkeypatch: py
     hold_against(lazy, expected)
 
 
+@NOT_ORTHOGONAL
+@pytest.mark.parametrize("place", ["translate", "thick planes", "turned every way", "movie", "colour"])
+def test_lazy_volumes_movies_and_colours_are_compared_as_those_in_memory(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regridding, "CHUNK_SIDE", {2: (33, 57), 3: (5, 20, 33)})
+    options: dict[str, Any] = {"spatial_ndim": 3}
+    if place == "movie":
+        one, there, options = make_movie(3), {"scale": (2, 1.5, 1.5), "translate": (1.8, 3.2, 1)}, {}
+        other = make_movie(2)
+    elif place == "colour":
+        one = data.astronaut()[:90, :80]
+        other, there = shrink(data.astronaut().astype(float), 3)[8:60].astype(np.uint8), {"scale": (3, 3)}
+        there |= {"translate": (25, 1)}
+        options = {}
+    else:
+        where, shape = SOLID[place]
+        there = MICRONS | where
+        marks, new = scatter((32, 60, 70), 25, (15.2, 31.4, 36.7)), ((15.2, 31.4, 36.7), 3.0, 1500)
+        one, other = see(MICRONS, (32, 60, 70), marks, 1), see(there, shape, [*marks, new], 2)
+    here = MICRONS if place in SOLID else {}
+    colour = {"rgb": True} if place == "colour" else {}
+    found = []
+    for lazy in False, True:
+        images = [da.from_array(image, chunks=(7, 33, 41)) if lazy else image for image in (one, other)]
+        viewer = ViewerModel()
+        pair = add_pair(viewer, (images[0], here | colour), (images[1], there | colour))
+        found.append(add_comparison(viewer, *pair, **options))
+    expected, of_chunks = found
+    assert expected.changed == (place != "colour")
+    np.testing.assert_array_equal(np.asarray(of_chunks.difference), expected.difference)
+    np.testing.assert_array_equal(np.asarray(of_chunks.labels), expected.labels)
+    assert of_chunks.summary == expected.summary
+    assert repr(of_chunks.resolved) == repr(expected.resolved)
+
+
 def test_of_an_image_in_chunks_only_what_is_needed_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(regridding, "CHUNK_SIDE", {2: (64, 64), 3: (5, 20, 33)})
     array = in_chunks(make_smooth((512, 512)), 64, 64)
@@ -671,6 +719,10 @@ def test_values_are_rounded_clipped_and_nan_spreads_by_the_kernel() -> None:
     gone[:, -1] = gone[-1] = False
     assert gone.sum() == 36
     assert gone[7:13, 7:13].all()
+    # On whole places it stays where it is
+    gone = np.isnan(resample(holed, affine(np.eye(2) / 2, (0, 0)), (58, 58))[0])
+    assert gone[::2, ::2].sum() == 1
+    assert gone[20, 20]
 
 
 def test_transparency_outside_is_none() -> None:

@@ -19,7 +19,7 @@ from ..settings import Settings
 from .cutting import Cutter
 from .exporting import Exporter
 from .following import Follower
-from .notices import find_change, find_lie, find_obstacle
+from .notices import find_change, find_obstacle, find_way
 from .panel import Panel, breakable, scrolling
 from .pickers import SHOWN, LayerListener
 from .running import Runs
@@ -367,7 +367,7 @@ class ComparisonWidget(QWidget):
         """Bring buttons, progress and notice up to date."""
         panel, obstacle = self.panel, find_obstacle(self.panel, *self._pair)
         after = self._pair[1]
-        differs, overlay = find_lie(panel, *self._pair)
+        differs, overlay = find_way(panel, *self._pair)
         remark = "" if obstacle or overlay is None else f"{overlay.describe()}."
         remark = remark[:1].upper() + remark[1:]
         panel.index_box.setVisible(differs)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..comparison import Comparison
     from .panel import Panel
 
-__all__ = ["find_change", "find_lie", "find_obstacle"]
+__all__ = ["find_change", "find_obstacle", "find_way"]
 
 
 def find_obstacle(panel: Panel, before: Image | None, after: Image | None) -> str:
@@ -36,7 +36,7 @@ def find_obstacle(panel: Panel, before: Image | None, after: Image | None) -> st
     return explain_mismatch(before, after, settings.size, frame, spatial_ndim=settings.spatial_ndim, by_index=by_index)
 
 
-def find_lie(panel: Panel, before: Image | None, after: Image | None) -> tuple[bool, Overlay | None]:
+def find_way(panel: Panel, before: Image | None, after: Image | None) -> tuple[bool, Overlay | None]:
     """Return whether the pixels of the two do not coincide, and how they are compared then, if they can be."""
     types = {type(layer).__name__ for layer in (before, after)}
     if before is None or after is None or types != {"Image"}:
@@ -78,7 +78,7 @@ def find_change(
 
 def _find_move(panel: Panel, comparison: Comparison, before: Image, after: Image) -> str:
     """Return that the two lie, or are to be compared, otherwise than when they were compared; "" if not."""
-    _, overlay = find_lie(panel, before, after)
+    _, overlay = find_way(panel, before, after)
     compared = comparison.resolved.get("overlay")
     now = None if overlay is None else "by index" if overlay.by_index else "resampled"
     if now != (None if compared is None else compared["way"]):
