@@ -87,6 +87,7 @@ def _find_move(panel: Panel, comparison: Comparison, before: Image, after: Image
         return f"The result is of what was compared {way}. Press Compare for what is chosen now."
     if overlay is None or compared is None or overlay.by_index:
         return ""
-    if not np.allclose(overlay.matrix, compared["matrix"], atol=NEAR):
+    earlier = np.array(compared["matrix"])
+    if earlier.shape != overlay.matrix.shape or not np.allclose(overlay.matrix, earlier, atol=NEAR):
         return "One of the two layers has moved. Press Compare to compare them where they lie now."
     return ""
