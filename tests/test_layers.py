@@ -12,8 +12,8 @@ from napari.layers import Image, Labels, Layer, Shapes
 from napari.utils._proxies import PublicOnlyProxy
 
 from napari_image_diff import Comparison, Settings, add_comparison, boxes, compare, layers_of
-from napari_image_diff.geometry import describe_transforms, mask_of
 from napari_image_diff.layers import explain_mismatch
+from napari_image_diff.masks import mask_of
 from napari_image_diff.placing import comparison_of, is_ours, place, results_of
 
 SQUARES = [(10, 12), (40, 20), (44, 70)]
@@ -359,14 +359,6 @@ def test_the_same_layer_twice_is_a_mismatch() -> None:
 
 def test_gray_and_colour_of_one_size_match() -> None:
     assert explain_mismatch(Image(GRAY), Image(np.zeros((20, 30, 3), np.uint8), rgb=True)) == ""
-
-
-def test_other_places_are_said() -> None:
-    before = Image(GRAY, scale=(2, 2), units="um")
-    assert describe_transforms(before, Image(GRAY, scale=(2, 2), units="um")) == ""
-    remark = describe_transforms(before, Image(GRAY, translate=(0, 5)))
-    assert "scale, translate, units" in remark
-    assert "pixel by pixel" in remark
 
 
 # ---------------------------------------------------------------- masks

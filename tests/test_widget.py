@@ -173,15 +173,6 @@ def test_obstacles_stand_in_the_dock_before_compare_can_be_pressed(open_dock: An
     assert dock.panel.notice.text() == ""
 
 
-def test_layers_in_other_places_are_compared_by_index_and_the_dock_says_so(compared: Any) -> None:
-    viewer, dock = compared()
-    viewer.layers["b"].translate = (5, 5)
-    dock.panel.pickers.refresh()
-    assert "differ in translate" in dock.panel.notice.text()
-    assert "pixel by pixel" in dock.panel.notice.text()
-    assert dock.panel.compare_button.isEnabled()
-
-
 # ---------------------------------------------------------------- comparing
 
 
@@ -336,7 +327,7 @@ def test_what_changed_since_the_result_is_said(compared: Any, qtbot: Any) -> Non
     viewer.layers["b"].data = viewer.layers["a"].data.copy()
     assert dock.panel.compare_button.isEnabled()
     viewer.layers["b"].translate = (3, 4)
-    assert "differ in translate" in dock.panel.notice.text()
+    assert "resampled onto before: translate (3, 4) -> (0, 0)" in dock.panel.notice.text()
 
 
 def test_warnings_during_a_run_are_logged_once(

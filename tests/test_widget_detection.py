@@ -396,12 +396,16 @@ def test_after_is_laid_on_before_and_put_back(
     _, dock = open_dock(viewer)
     button = dock.panel.align_button
     assert not button.isEnabled()
+    # Where they do not lie alike, they hardly overlap
+    by_index = of_before != of_after
+    dock.panel.index_box.setChecked(by_index)
     press_compare(dock, qtbot)
     assert button.isEnabled()
     earlier = np.array(viewer.layers["b"].affine.affine_matrix)
     button.click()
     assert_on_before(viewer, matrix_of(shifted))
-    assert dock.panel.notice.text() == ""
+    assert dock.panel.notice.text().startswith("Compared by index, ") == by_index
+    assert "Press Compare" not in dock.panel.notice.text()
     assert viewer.layers["b"].data is shifted[1]
     press_compare(dock, qtbot)
     assert record_of(viewer)["resolved"]["alignment"]["shift"] == pytest.approx((6, -4), abs=0.05)

@@ -14,7 +14,8 @@ from qtpy.QtGui import QImage
 from test_widget_regions import click_canvas, click_row
 
 from napari_image_diff import add_comparison
-from napari_image_diff.geometry import TRANSFORMS, mask_of, same_value, transforms_of
+from napari_image_diff.geometry import TRANSFORMS, same_value, transforms_of
+from napari_image_diff.masks import mask_of
 
 PLACE = {
     "scale": (3.0, 0.5, 0.25),

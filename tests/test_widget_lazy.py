@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from napari_image_diff import add_comparison, compare, geometry, in_parts, tiles
+from napari_image_diff import add_comparison, compare, in_parts, masks, tiles
 
 ROLES = ["diff map", "filled mask", "bounding boxes"]
 CHUNK = 40
@@ -213,7 +213,7 @@ def test_a_mask_of_one_plane_is_for_a_movie_of_any_length(
     stored: Any, make_napari_viewer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, after = (np.stack([source.array] * 3) for source in stored)
-    monkeypatch.setattr(geometry, "LARGEST_MASK", before[0].size)
+    monkeypatch.setattr(masks, "LARGEST_MASK", before[0].size)
     viewer = make_napari_viewer()
     layers = [
         viewer.add_image(da.from_array(Stored(stack), name=False), contrast_limits=(0, 255))
@@ -225,7 +225,7 @@ def test_a_mask_of_one_plane_is_for_a_movie_of_any_length(
     assert (found.regions["max_col"] <= 90).all()
     assert found.regions["frame"].unique().tolist() == [0, 1, 2]
     label = int(found.regions["label"].iloc[-1])
-    np.testing.assert_array_equal(geometry.pixels_of(found, label, layers[0]), np.asarray(found.labels[2]) == label)
+    np.testing.assert_array_equal(masks.pixels_of(found, label, layers[0]), np.asarray(found.labels[2]) == label)
     whole = viewer.add_labels(np.ones(before.shape, np.uint8))
     with pytest.raises(ValueError, match=r"57,600 pixels to be masked, and masks are drawn for 19,200 at most; give"):
         add_comparison(viewer, *layers, inside=whole)

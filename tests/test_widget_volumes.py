@@ -192,7 +192,7 @@ def test_a_volume_against_frames_of_volumes_keeps_its_place() -> None:
     before, after = make_volumes()
     one = viewer.add_image(before, name="a", scale=(3, 1, 1), translate=(1, 2, 3), shear=(0.1, 0.2, 0.3))
     viewer.add_image(np.stack([before, after]), name="b", scale=(7, 1, 1, 1), translate=(5, 0, 0, 0))
-    found = add(viewer)
+    found = add(viewer, by_index=True)
     assert found.regions["frame"].tolist() == [1, 1]
     assert found.resolved["window"] == (3, 7, 7)
     for role in ROLES:
@@ -333,9 +333,11 @@ def test_layers_of_other_dimensions_differ_in_what_they_share_alone(open_dock: A
     before, after = make_volumes()
     viewer.add_image(before[0], name="a", contrast_limits=(0, 255))
     viewer.add_image(after, name="b", contrast_limits=(0, 255))
-    assert "differ in" not in dock.panel.notice.text()
+    assert "resampled" not in dock.panel.notice.text()
+    viewer.layers["b"].scale = (3, 1, 1)
+    assert "resampled" not in dock.panel.notice.text()
     viewer.layers["b"].scale = (1, 2, 2)
-    assert "differ in scale." in dock.panel.notice.text()
+    assert "After resampled onto before: scale 2 -> 1; " in dock.panel.notice.text()
 
 
 def test_the_dock_says_that_planes_are_no_volumes(open_dock: Any) -> None:

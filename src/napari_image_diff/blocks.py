@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import intensity, resampling
-from .planes import forget_transparent, make_colours, read_only, usable_as_it_is, with_nan
+from .planes import COUNTING, forget_transparent, make_colours, read_only, usable_as_it_is, with_nan
 from .preparation import Pair, Plane, Volume, fold, write_luma
 from .sources import Kept, Part, Source
 from .tiles import Box, Slab, Work, breathe
@@ -22,6 +22,7 @@ __all__ = [
     "PlaneView",
     "Reader",
     "cut_out",
+    "find_there",
     "find_valid",
     "make_block",
     "make_planes",
@@ -50,7 +51,7 @@ class Facts(NamedTuple):
     grid: tuple[int, int]
     """Rows and columns of both images, as far as they are compared, and of the result."""
     masks: tuple[str, ...]
-    """Which of "inside" and "ignore" are read after the two images."""
+    """Which of "inside", "ignore" and "overlap" are read after the two images."""
     transparent: bool
     """Whether colour does not count where either image is fully transparent."""
     colours: int = 0
@@ -201,6 +202,14 @@ def make_planes(arrays: list[NDArray[Any]], facts: Facts) -> tuple[list[Plane], 
     return planes, find_valid(arrays[2:], facts)
 
 
+def find_there(arrays: list[NDArray[Any]], facts: Facts) -> NDArray[np.bool_] | None:
+    """Return which pixels of an area after has at all (None: all)."""
+    if "overlap" not in facts.masks:
+        return None
+    mask = arrays[2 + facts.masks.index("overlap")]
+    return np.asarray((mask if facts.volume is None else _lay_tall(mask, len(arrays[0]))) != 0)
+
+
 def _lay_tall(array: NDArray[Any], count: int) -> NDArray[Any]:
     """Return an array (planes, H, W), or a mask (H, W) for so many planes, as a tall plane."""
     solid = np.broadcast_to(array, (count, *array.shape)) if array.ndim == 2 else array
@@ -211,7 +220,7 @@ def find_valid(masks: list[NDArray[Any]], facts: Facts) -> NDArray[np.bool_] | N
     """Return which pixels of an area count by its masks (None: all)."""
     valid = None
     for name, mask in zip(facts.masks, masks, strict=True):
-        part = mask != 0 if name == "inside" else mask == 0
+        part = mask != 0 if name in COUNTING else mask == 0
         valid = part if valid is None else valid & part
     return valid
 
@@ -243,7 +252,8 @@ def _prepare(arrays: list[NDArray[Any]], facts: Facts) -> Pair:
     before, after = (to_luma(plane, facts.dtype) for plane in planes)
     if valid is not None:
         before = with_nan(before, valid)
-        after = after.astype(before.dtype)
+        there = find_there(arrays, facts)
+        after = after.astype(before.dtype) if there is None else with_nan(after, there)
     colours: tuple[NDArray[Any], ...] = ()
     if facts.colours:
         colours = make_colours((planes[0], planes[1]), facts.data_range, facts.colours == 4)

@@ -79,7 +79,8 @@ class Comparison:
         evidence ``noise`` (standard deviation of after - before, intensity) and ``edge_tolerance`` (pixels),
         ``versions``. Of a stack also ``frames``, names and lengths of its leading axes, and ``frames_not_shared``
         (frames that only one of the two has; they are not compared). Of volumes also ``window`` (planes, rows and
-        columns of SSIM's window) and ``spacing``; ``sizes`` begin with the planes. Of a stack, pixels are added up,
+        columns of SSIM's window) and ``spacing``; ``sizes`` begin with the planes. Of layers whose pixels do not
+        coincide, ``overlay`` says how they were compared (see `add_comparison`). Of a stack, pixels are added up,
         ``identical`` is what is so in all frames, and where frames may differ there is a list with a value for each.
     pair : Pair or None
         The two images as they were compared: gray planes and colours, read-only; shares memory with the inputs where it
@@ -299,6 +300,7 @@ def compare(
     *,
     inside: ArrayLike | None = None,
     ignore: ArrayLike | None = None,
+    overlap: ArrayLike | None = None,
     evidence: Callable[[NDArray[Any], NDArray[Any]], ArrayLike] | None = None,
     axes: Sequence[str] = (),
     spacing: Sequence[float] | None = None,
@@ -319,6 +321,9 @@ def compare(
     inside, ignore : (H, W) or (..., H, W) array-like of bool or integers, optional
         In the pixels of `before`, of one frame for all or of each: a pixel counts only where `inside` is not 0, and not
         where `ignore` is not 0. Of volumes they may be of one plane for all, too.
+    overlap : (H, W) or (..., H, W) array-like of bool, optional
+        Of an `after` that was put on the grid of `before`, where it is there at all, as `resample` returns it: only
+        there pixels count, and alignment brings in none from elsewhere.
     evidence : callable, optional
         Evidence of your own instead of what noise and edges do not explain: called once as ``evidence(before, after)``
         with the images as they are compared (aligned, (H, W) or (H, W, 3 or 4), read-only), it returns an (H, W) map of
@@ -371,7 +376,7 @@ def compare(
         )
     if spacing is not None and asked.spatial_ndim == 2:
         raise ValueError(f"spacing is {spacing!r}, which is for volumes; give spatial_ndim=3, or leave it out")
-    masks = {"inside": inside, "ignore": ignore}
+    masks = {"inside": inside, "ignore": ignore, "overlap": overlap}
     way = _find_way(is_lazy(before) or is_lazy(after))
     measured, names, step = way.measure(before, after, asked, masks, evidence, axes, spacing, progress)
     return _cut(way, measured, asked, names, step)

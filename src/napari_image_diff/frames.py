@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from . import tables
-from .planes import axes_of, sides_of
+from .planes import COUNTING, axes_of, sides_of
 from .preparation import Pair, Plane
 from .settings import Settings
 from .tables import Columns
@@ -76,6 +76,7 @@ SHARED = (
     "versions",
     "threshold_rule",
     "frames_not_shared",
+    "overlay",
 )
 
 
@@ -180,33 +181,31 @@ def fill_up(stack: Stack) -> Stack:
     return dataclasses.replace(stack, planes=(planes[0], planes[1]), lone=(False, False))
 
 
-def read_valid(
-    stack: Stack, inside: ArrayLike | None, ignore: ArrayLike | None
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+def read_valid(stack: Stack, masks: Mapping[str, Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
     """Return which pixels of the two tall images may count, None for all.
 
-    `inside` and `ignore` are (H, W), for all frames, or have the leading axes, too. A pixel is valid only where
-    `inside` is not 0, and not where `ignore` is not 0.
+    `masks` are "inside", "ignore" and "overlap" of `compare`, None where there is none: (H, W), for all frames, or with
+    the leading axes, too.
     """
     valid = None
     shape = (*stack.leading, *stack.sides[0])
-    for name, mask, counts in (("inside", inside, True), ("ignore", ignore, False)):
+    for name, mask in masks.items():
         if mask is None:
             continue
         read = np.asarray(mask)
         check_mask(read.dtype, read.shape, name, stack.leading, stack.sides[0])
-        part = np.broadcast_to((read != 0) if counts else (read == 0), shape)
+        part = np.broadcast_to((read != 0) if name in COUNTING else (read == 0), shape)
         valid = part if valid is None else valid & part
     if valid is None:
         return None
-    masks = tuple(np.ones(plane.data.shape[:2], np.bool_) for plane in stack.planes)
+    found = tuple(np.ones(plane.data.shape[:2], np.bool_) for plane in stack.planes)
     for frame, part in enumerate(valid.reshape(-1, *stack.sides[0])):
-        for band in stack.pick(masks, frame):
+        for band in stack.pick(found, frame):
             common = part[: band.shape[0], : band.shape[1]]
             band[: common.shape[0], : common.shape[1]] = common
-    if not masks[0].any():
+    if not found[0].any():
         raise ValueError(NOTHING_LEFT)
-    return masks[0], masks[1]
+    return found[0], found[1]
 
 
 def check_mask(

@@ -37,7 +37,7 @@ def measure(
     """
     solid = None
     if settings.spatial_ndim == 3:
-        solid = volumes.read_volumes(before, after, settings, spacing, **masks)
+        solid = volumes.read_volumes(before, after, settings, spacing, masks)
         images, masks = solid.images, solid.masks
     else:
         images = planes.read_planes(before, after, settings, stacks=True)
@@ -48,7 +48,7 @@ def measure(
     of_frame = len(tiles.cut_rows(shape)) + sweeps.count_fast_steps(shape)
     of_frame += detection.count_steps(shape) if settings.threshold == "auto" else 0
     step = tiles.stepper(progress, len(tiles.cut_rows(max(tall))) + stack.count * of_frame)
-    stack, pair = pairing.make_pair(stack, settings, step, **masks)
+    stack, pair = pairing.make_pair(stack, settings, step, masks)
     whole: dict[str, Any] = {
         "data_range": pair.data_range,
         "channels": {"before": images[0].channels, "after": images[1].channels},

@@ -14,13 +14,14 @@ from . import boxes
 from .geometry import (
     array_of,
     lift_transforms,
-    mask_of,
     real_layer,
     sides_of,
     spacing_of,
     transforms_of,
     transforms_of_plane,
 )
+from .masks import mask_of
+from .overlaying import add_record, find_overlay, lay
 from .placing import MARK, Frame, LayerData, place
 from .settings import Settings
 from .sources import as_dask, is_lazy
@@ -61,6 +62,7 @@ def add_comparison(
     frame: Frame = None,
     inside: Labels | Shapes | ArrayLike | None = None,
     ignore: Labels | Shapes | ArrayLike | None = None,
+    by_index: bool = False,
     **changes: Any,
 ) -> Comparison:
     """Compare two Image layers and show the result in the viewer as three layers.
@@ -73,8 +75,9 @@ def add_comparison(
     viewer : napari.Viewer
         Where the result goes.
     before, after : napari.layers.Image
-        Two layers, gray or colour; of a multiscale layer, level 0 is compared. They are compared pixel by pixel, frame
-        by frame, whatever their scale or translation; a layer of one plane with every frame of the other. With
+        Two layers, gray or colour; of a multiscale layer, level 0 is compared. They are compared where they lie in the
+        viewer: `after` is resampled onto the pixels of `before`, unless those coincide, and what overlaps is compared,
+        of each frame with the nearest one in time; a layer of one plane with every frame of the other. With
         ``spatial_ndim=3`` their last three axes are volumes, and the scale of `before` says how far apart planes are.
         Both may be one layer, a stack, if `frame` is given.
     settings : Settings or mapping, optional
@@ -85,13 +88,18 @@ def add_comparison(
     inside, ignore : Labels, Shapes or (..., H, W) array, optional
         A pixel counts only under `inside`, and not under `ignore`. Layers count where they lie over `before` in the
         viewer, those of one plane in all frames; arrays are on its grid. They are not changed.
+    by_index : bool, optional
+        Compare pixel by pixel, frame by frame, wherever the two lie.
     **changes
         Single fields of `settings`.
 
     Returns
     -------
     Comparison
-        The result; its differences, labels and regions are those shown.
+        The result; its differences, labels and regions are those shown. Where the pixels of the layers do not
+        coincide, ``resolved["overlay"]`` says how they were compared: ``way`` ("resampled" or "by index"), ``reason``
+        in words, ``matrix`` (takes an index of `before` to the place in `after`), ``share`` (of `before` that
+        overlaps) and ``matched`` (whether `before` was shown with the larger pixels of `after`).
 
     Raises
     ------
@@ -119,14 +127,17 @@ def add_comparison(
         raise ValueError(f"frame is {frame!r}; give the number of a frame, or 'previous'")
     settings = Settings.resolve(settings, **changes)
     ndim = settings.spatial_ndim
-    mismatch = explain_mismatch(before, after, settings.size, frame, spatial_ndim=ndim)
+    mismatch = explain_mismatch(before, after, settings.size, frame, spatial_ndim=ndim, by_index=by_index)
     if mismatch:
         raise ValueError(mismatch)
     settings = dataclasses.replace(settings, channels=channels_of(before, after))
     masks = {name: read_mask(mask, before, frame, ndim) for name, mask in (("inside", inside), ("ignore", ignore))}
     images = take_frame(array_of(before), before.ndim, frame, ndim), array_of(after)
+    overlay = find_overlay(before, after, frame, spatial_ndim=ndim, by_index=by_index)
+    laid = lay(overlay, images, (before.rgb, after.rgb))
     axes, spacing = axes_of(before, after, frame, ndim), spacing_of(before, ndim)
-    comparison = compare(*images, settings, axes=axes, spacing=spacing, **masks)
+    comparison = compare(laid.before, laid.after, settings, axes=axes, spacing=spacing, overlap=laid.overlap, **masks)
+    comparison = add_record(comparison, overlay)
     place(viewer, comparison, before, after, layers_of(comparison, before, after, more=True), frame=frame)
     return comparison
 
@@ -217,12 +228,19 @@ def take_frame(data: Any, ndim: int, frame: Frame, spatial_ndim: int = 2) -> Any
 
 
 def explain_mismatch(
-    before: Any, after: Any, size: str = "error", frame: Frame = None, *, spatial_ndim: int = 2, whole: bool = True
+    before: Any,
+    after: Any,
+    size: str = "error",
+    frame: Frame = None,
+    *,
+    spatial_ndim: int = 2,
+    whole: bool = True,
+    by_index: bool = False,
 ) -> str:
     """Say in a sentence why two layers cannot be compared, and what to do; return "" if they can.
 
-    `size` and `spatial_ndim` are settings, `frame` what is taken of `before` as in `add_comparison`. Unless they are
-    compared as a `whole`, but a frame with a frame, they may have as many frames as they like.
+    `size` and `spatial_ndim` are settings, `frame` and `by_index` as in `add_comparison`. Unless they are compared as a
+    `whole`, but a frame with a frame, they may have as many frames as they like.
     """
     for role, layer in ("Before", before), ("After", after):
         if type(layer).__name__ != "Image":
@@ -240,6 +258,13 @@ def explain_mismatch(
         if frame != "previous" and not -leading[0][0] <= frame < leading[0][0]:
             return f"'{before.name}' has {leading[0][0]} frames and none of number {frame}. Pick one that it has."
         leading[0] = leading[0] if frame == "previous" or len(leading[0]) > 1 else ()
+    try:
+        overlay = find_overlay(before, after, frame, spatial_ndim=spatial_ndim, by_index=by_index, whole=whole)
+    except ValueError as error:
+        return str(error)
+    if overlay is not None and not by_index and (not whole or not all(leading) or len(leading[0]) == len(leading[1])):
+        # Only what overlaps is compared
+        return ""
     alike = leading[0] == leading[1] or (size == "overlap" and len(leading[0]) == len(leading[1]))
     if whole and all(leading) and not alike:
         return (

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import boxes, mixing
-from .geometry import array_of, lift_transforms, transforms_of, transforms_of_plane
+from .geometry import array_of, lift_transforms, transforms_of, transforms_of_plane, world_of
 from .layers import BOX_COLOR
 from .placing import Frame
+from .warping import tidy_matrix
 
 if TYPE_CHECKING:
     from napari.layers import Image, Vectors
@@ -33,9 +34,6 @@ __all__ = [
 ]
 
 LINE_COLOR = "#ffffff"
-
-# Pixels that lie upon each other within this share a place
-NEAR = 1e-6
 
 # Steps of a colour map, which napari goes between
 COLORS = 256
@@ -198,18 +196,6 @@ def _side(
 
 def _matrix_between(before: Image, after: Image) -> NDArray[np.float64]:
     """Return the matrix that takes an index of before, in the axes that both have, to the place in after."""
-    ndim = min(before.ndim, after.ndim)
-    found = np.eye(ndim + 1)
-    places = []
-    for axis in range(ndim + 1):
-        index = np.zeros(before.ndim)
-        if axis < ndim:
-            index[before.ndim - ndim + axis] = 1
-        world = np.array(before.data_to_world(tuple(index)))[-ndim:]
-        units = zip(before.units[-ndim:], after.units[-ndim:], strict=True)
-        world = world * [(1 * one).m_as(other) if one.is_compatible_with(other) else 1.0 for one, other in units]
-        lead = np.array(after.data_to_world((0,) * after.ndim))[: after.ndim - ndim]
-        places.append(np.array(after.world_to_data((*lead, *world)))[-ndim:])
-    found[:ndim, ndim] = places[-1]
-    found[:ndim, :ndim] = np.stack([place - places[-1] for place in places[:-1]], axis=1)
-    return np.where(np.abs(found - np.rint(found)) < NEAR, np.rint(found), found)
+    last = np.ix_(*[range(-min(before.ndim, after.ndim) - 1, 0)] * 2)
+    own, theirs = (world_of(layer, before.units)[last] for layer in (before, after))
+    return tidy_matrix(np.linalg.inv(theirs) @ own)

@@ -235,6 +235,8 @@ def _facts(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield "Threshold", _spread(report["threshold"]), found[rule]
     if _list(resolved.get("noise")):
         yield "Noise", _spread(resolved["noise"]), "standard deviation"
+    if resolved.get("overlay"):
+        yield "Layers", resolved["overlay"]["way"], resolved["overlay"]["reason"]
     if isinstance(resolved["alignment"], list):
         outcomes = [frame["outcome"] for frame in resolved["alignment"]]
         for outcome in ("aligned", "could not align"):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from . import alignment, intensity, resampling, tiles
 from .blocks import match_light
@@ -33,14 +33,7 @@ def find_grid(stack: Stack, settings: Settings) -> tuple[int, int]:
     return rows, columns
 
 
-def make_pair(
-    stack: Stack,
-    settings: Settings,
-    step: tiles.Step,
-    *,
-    inside: ArrayLike | None = None,
-    ignore: ArrayLike | None = None,
-) -> tuple[Stack, Pair]:
+def make_pair(stack: Stack, settings: Settings, step: tiles.Step, masks: Mapping[str, Any]) -> tuple[Stack, Pair]:
     """Return the images as tall planes of one dtype and, in colour, the colours too (sweep 0).
 
     Parameters
@@ -51,17 +44,17 @@ def make_pair(
         The data range.
     step : callable
         Called after each tile.
-    inside, ignore : array-like, optional
-        In the pixels of `before`, of one frame or of all: one is valid only where `inside` is not 0, and not where
-        `ignore` is not 0.
+    masks : mapping
+        "inside", "ignore" and "overlap" of `compare`, None where there is none.
     """
     transparent = settings.alpha == "compare" and any(plane.channels == "RGBA" for plane in stack.planes)
-    if any(stack.lone) and (transparent or inside is not None or ignore is not None):
+    if any(stack.lone) and (transparent or any(mask is not None for mask in masks.values())):
         # What counts of the one frame is not the same for all
         stack = fill_up(stack)
-    valid = read_valid(stack, inside, ignore)
+    valid = read_valid(stack, masks)
+    there = read_valid(stack, {"overlap": masks.get("overlap")})
     planes = _forget_transparent(stack) if transparent else stack.planes
-    pair = make_gray(planes, valid, settings, step)
+    pair = make_gray(planes, valid, settings, step, None if there is None else there[1])
     if any(plane.channels != "gray" for plane in planes):
         with_alpha = settings.alpha == "compare" and any(is_transparent(plane) for plane in planes)
         pair = pair._replace(colours=make_colours(planes, pair.data_range, with_alpha))

@@ -13,6 +13,7 @@ from .preparation import Pair, Plane
 from .settings import Settings
 
 __all__ = [
+    "COUNTING",
     "axes_of",
     "blank",
     "check_sides",
@@ -28,6 +29,10 @@ __all__ = [
     "usable_as_it_is",
     "with_nan",
 ]
+
+
+# Masks that say what counts; "ignore" says what does not.
+COUNTING = ("inside", "overlap")
 
 
 def read_planes(
@@ -96,10 +101,11 @@ def make_gray(
     valid: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None,
     settings: Settings,
     step: tiles.Step,
+    there: NDArray[np.bool_] | None = None,
 ) -> Pair:
     """Return the images as gray planes of one dtype, with their data range; each keeps its size.
 
-    `valid` says which pixels of each count, None for all.
+    `valid` says which pixels of each count, `there` which after has at all, None for all.
     """
     dtypes = (planes[0].data.dtype, planes[1].data.dtype)
     common = preparation.common_dtype(*dtypes)
@@ -120,7 +126,7 @@ def make_gray(
     preparation.check_values(data_range, extents if measure else [])
     if valid is not None:
         ready[0] = with_nan(ready[0], valid[0])
-        ready[1] = ready[1].astype(ready[0].dtype)
+        ready[1] = ready[1].astype(ready[0].dtype) if there is None else with_nan(ready[1], there)
     before, after = (read_only(plane) for plane in ready)
     return Pair(before, after, data_range, *preparation.find_middle(common, before, after, data_range))
 

@@ -10,12 +10,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Origins", "resample_tile", "round_to"]
+__all__ = ["LENIENT", "Origins", "resample_tile", "round_to"]
 
 # Taps of the Lanczos interpolation, and steps to a pixel in its table.
 TAPS = 6
 
 STEPS = 4096
+
+# What lies this close to the edge of an image, in pixels, is still in it: matrices are not exact.
+LENIENT = 1e-6
 
 _compile = njit(nogil=True, error_model="numpy", cache=True)
 
@@ -160,6 +163,7 @@ def _warp(plane, target, top, bottom, matrix, table, where):  # type: ignore[no-
     height, width = plane.shape
     pixels = plane.reshape(-1)
     steps = table.shape[0] - 1
+    rim = 0.5 + LENIENT
     # Unsigned numbers are not checked for being negative, which makes it faster by a quarter
     six = np.uint64(6)
     for row in range(top, bottom):
@@ -168,7 +172,7 @@ def _warp(plane, target, top, bottom, matrix, table, where):  # type: ignore[no-
         for col in range(out.size):
             y = matrix[0, 0] * line + matrix[0, 1] * (where[1] + col) + matrix[0, 2]
             x = matrix[1, 0] * line + matrix[1, 1] * (where[1] + col) + matrix[1, 2]
-            if not (-0.5 <= y <= where[4] - 0.5 and -0.5 <= x <= where[5] - 0.5):
+            if not (-rim <= y <= where[4] - 1 + rim and -rim <= x <= where[5] - 1 + rim):
                 out[col] = np.nan
                 continue
             i, j = math.floor(y), math.floor(x)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import alignment, detection, frames, intensity, pairing, planes, preparation, tiles, volumes
-from .blocks import Facts, PlaneView, Reader, find_valid, make_block, make_planes, to_luma
+from .blocks import Facts, PlaneView, Reader, find_there, find_valid, make_block, make_planes, to_luma
 from .preparation import NOTHING, Extent, Grid, Plane, pick_grid, put_grid
 from .settings import Settings
 from .sources import Kept, Source, is_lazy, open_source
@@ -270,6 +270,9 @@ def _survey_tile(arrays: list[NDArray[Any]], facts: Facts, box: Box, slab: Slab,
             extents[number] = preparation.measure_extent(counted, 0, len(counted), ask.with_scales)
     if valid is not None:
         lumas[0] = planes.with_nan(lumas[0], valid)
+    there = find_there(arrays, facts)
+    if there is not None:
+        lumas[1] = planes.with_nan(lumas[1], there)
     grids = [
         _pick_planes(luma, facts, box, slab, top, steps)
         for luma, top, steps in zip(lumas, ask.tops, ask.steps, strict=True)

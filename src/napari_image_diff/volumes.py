@@ -8,7 +8,7 @@ from a change looks at each plane by itself: so do evidence and the kinds of cha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,7 +40,7 @@ class Volumes(NamedTuple):
 
     images: tuple[Plane, Plane]
     masks: dict[str, Any]
-    """``inside`` and ``ignore`` laid out like them."""
+    """What counts, laid out like them."""
     fit: Fit
 
 
@@ -49,9 +49,7 @@ def read_volumes(
     after: ArrayLike,
     settings: Settings,
     spacing: Sequence[float] | None,
-    *,
-    inside: ArrayLike | None = None,
-    ignore: ArrayLike | None = None,
+    masks: Mapping[str, Any],
 ) -> Volumes:
     """Return two volumes checked against each other and the window, as tall planes of what both of them have.
 
@@ -63,8 +61,9 @@ def read_volumes(
         All parameters.
     spacing : sequence of 3 floats, optional
         Size of a voxel along planes, rows and columns, in one unit.
-    inside, ignore : array-like, optional
-        Of one plane, of one volume, or with all axes of `before`.
+    masks : mapping
+        "inside", "ignore" and "overlap" of `compare`, None where there is none: of one plane, of one volume, or with
+        all axes of `before`.
 
     Raises
     ------
@@ -76,7 +75,6 @@ def read_volumes(
         for name, image in (("before", before), ("after", after))
     )
     fit = fit_volumes(one, other, settings, spacing)
-    masks = {"inside": inside, "ignore": ignore}
     return Volumes(
         (lay_tall(one, fit.shared), lay_tall(other, fit.shared)),
         {name: _lay_mask(name, mask, fit) for name, mask in masks.items() if mask is not None},

@@ -12,8 +12,9 @@ from qtpy.QtCore import QEvent
 from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from ..geometry import add_to_mask, describe_transforms, is_aligned, pixels_of, toggle_alignment
 from ..layers import layers_of
+from ..masks import add_to_mask, pixels_of
+from ..overlaying import is_aligned, toggle_alignment
 from ..placing import ALWAYS, Frame, comparison_of, frame_compared, place, remove, results_of, role_of
 from ..settings import Settings
 from .contrast import SameContrast
@@ -22,7 +23,7 @@ from .exporting import Exporter
 from .following import Follower
 from .keys import find_keys
 from .looking import WAYS, Looker
-from .notices import find_change, find_obstacle
+from .notices import find_change, find_obstacle, find_way
 from .panel import Panel, breakable, scrolling
 from .pickers import SHOWN, LayerListener
 from .probe import describe_values
@@ -107,7 +108,9 @@ class ComparisonWidget(QWidget):
         # What of it is needed now comes with the comparison
         self._runs.cancel("warm up")
         try:
-            self._job = Job.of(before, after, self._mask, self.panel.read_settings(), self.panel.pickers.frame)
+            panel = self.panel
+            by_index = panel.index_box.isChecked()
+            self._job = Job.of(before, after, self._mask, panel.read_settings(), panel.pickers.frame, by_index)
         except ValueError as error:
             self._say(f"{error}.")
             return
@@ -394,6 +397,11 @@ class ComparisonWidget(QWidget):
         inside = all(0 <= place < length for place, length in zip(frame, leading, strict=True))
         self.panel.curve.show_current(int(np.ravel_multi_index(frame, leading)) if inside else -1)
 
+    def _change_way(self, by_index: bool) -> None:
+        """Compare by index, or where the layers lie, from the next comparison on."""
+        self.follower.sync()
+        self._refresh()
+
     def _hear_of_other(self, event: Any = None) -> None:
         """Follow settings of the form, or layers that moved."""
         self.follower.wish()
@@ -427,8 +435,11 @@ class ComparisonWidget(QWidget):
     def _refresh(self) -> None:
         """Bring buttons, progress and notice up to date."""
         panel, obstacle = self.panel, find_obstacle(self.panel, *self._pair)
-        before, after = self._pair
-        remark = "" if obstacle or before is None or after is None else describe_transforms(before, after)
+        after = self._pair[1]
+        differs, overlay = find_way(panel, *self._pair)
+        remark = "" if obstacle or overlay is None else f"{overlay.describe()}."
+        remark = remark[:1].upper() + remark[1:]
+        panel.index_box.setVisible(differs)
         stands = self.follower.trouble if self.follower.active and None not in self._pair else obstacle
         said = stands, self._message, self.looker.message, self._say_change(), remark, self.exporter.message
         notice = "\n".join(filter(None, said))
@@ -474,6 +485,7 @@ class ComparisonWidget(QWidget):
         panel.controls.released.connect(self._follow_controls)
         panel.form.changed.connect(self._hear_of_other)
         panel.follow_box.toggled.connect(self.follow)
+        panel.index_box.toggled.connect(self._change_way)
         self.cutter.cut.connect(self._take_cut)
         self.cutter.progressed.connect(panel.show_progress)
         self.cutter.again.connect(self._follow_controls)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from qtpy.QtCore import QObject, Qt, Signal
 
-from ..geometry import array_of, mask_of
+from ..geometry import array_of
 from ..layers import channels_of, explain_mismatch, layers_of
+from ..masks import mask_of
+from ..overlaying import Overlay, add_record, find_overlay, lay
 from ..placing import Frame
 from ..settings import Settings
 from ..sources import Part, as_dask, is_lazy, open_source
@@ -94,7 +96,7 @@ class Follower(QObject):
     def sync(self) -> None:
         """Follow the layers that are picked now."""
         pickers = self._panel.pickers
-        picked = pickers.before, pickers.after, pickers.way, pickers.picked_mask
+        picked = pickers.before, pickers.after, pickers.way, pickers.picked_mask, self._panel.index_box.isChecked()
         if self.active and picked != self._picked:
             self._drop()
             self._picked = picked
@@ -137,13 +139,15 @@ class Follower(QObject):
             raise ValueError(
                 "Single planes are followed, and 3 dimensions are set. Set 2 (Advanced) to follow, or press Compare."
             )
-        obstacle = explain_mismatch(before, after, settings.size, self._frame, whole=False)
+        by_index = self._panel.index_box.isChecked()
+        obstacle = explain_mismatch(before, after, settings.size, self._frame, whole=False, by_index=by_index)
         if obstacle:
             raise ValueError(obstacle)
+        overlay = find_overlay(before, after, self._frame, by_index=by_index, whole=False)
         places = _place_of(self._viewer, before, self._frame), _place_of(self._viewer, after, None)
         settings = Settings.resolve(settings, channels=channels_of(before, after), spatial_ndim=2)
         drawn = {name: mask_of(layer, before, places[0]) for name, layer in self._panel.pickers.picked_mask.items()}
-        return _Job(before, after, (array_of(before), array_of(after)), places, drawn, settings)
+        return _Job(before, after, (array_of(before), array_of(after)), places, drawn, settings, overlay)
 
     def _take(self, result: Result) -> None:
         """Hand over a result; the next comparison is begun before, to run while napari draws."""
@@ -187,14 +191,17 @@ class _Job(NamedTuple):
     places: tuple[Place, Place]
     mask: Mapping[str, Any]
     settings: Settings
+    overlay: Overlay | None
 
     def run(self, progress: Progress) -> Result:
         """Compare copies of the two frames, which hold still while the layers are painted on."""
         from ..comparison import compare
 
         layers = self.before, self.after
-        planes = [_pick(*each) for each in zip(layers, self.arrays, self.places, strict=True)]
-        found = compare(planes[0], planes[1], self.settings, progress=progress, **self.mask)
+        one, other = (_pick(*each) for each in zip(layers, self.arrays, self.places, strict=True))
+        laid = lay(self.overlay, (one, other), (self.before.rgb, self.after.rgb), progress)
+        found = compare(laid.before, laid.after, self.settings, overlap=laid.overlap, progress=progress, **self.mask)
+        found = add_record(found, self.overlay)
         if shown := self._describe():
             found = dataclasses.replace(found, resolved={**found.resolved, "shown": shown})
         return Result(found, layers_of(found, self.before, self.after, more=True))

@@ -1,11 +1,14 @@
-"""What the dock has to say: why two layers cannot be compared, and that the result is not of what is picked now."""
+"""What the dock has to say: how two layers are compared, or why not, and that the result is of others."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..geometry import spacing_of
+import numpy as np
+
+from ..geometry import NEAR, spacing_of
 from ..layers import explain_mismatch
+from ..overlaying import Overlay, find_overlay
 from ..placing import frame_compared, results_of
 
 if TYPE_CHECKING:
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from ..comparison import Comparison
     from .panel import Panel
 
-__all__ = ["find_change", "find_obstacle"]
+__all__ = ["find_change", "find_obstacle", "find_way"]
 
 
 def find_obstacle(panel: Panel, before: Image | None, after: Image | None) -> str:
@@ -29,8 +32,24 @@ def find_obstacle(panel: Panel, before: Image | None, after: Image | None) -> st
         settings = panel.read_settings()
     except ValueError as error:
         return f"{error}."
-    frame = panel.pickers.frame
-    return explain_mismatch(before, after, settings.size, frame, spatial_ndim=settings.spatial_ndim)
+    frame, by_index = panel.pickers.frame, panel.index_box.isChecked()
+    return explain_mismatch(before, after, settings.size, frame, spatial_ndim=settings.spatial_ndim, by_index=by_index)
+
+
+def find_way(panel: Panel, before: Image | None, after: Image | None) -> tuple[bool, Overlay | None]:
+    """Return whether the pixels of the two do not coincide, and how they are compared then, if they can be."""
+    types = {type(layer).__name__ for layer in (before, after)}
+    if before is None or after is None or types != {"Image"}:
+        return False, None
+    frame, by_index, whole = panel.pickers.frame, panel.index_box.isChecked(), not panel.follow_box.isChecked()
+    ndim = int(panel.form.values["spatial_ndim"]) if whole else 2
+    if min(before.ndim, after.ndim) < ndim:
+        return False, None
+    try:
+        overlay = find_overlay(before, after, frame, spatial_ndim=ndim, by_index=by_index, whole=whole)
+    except ValueError:
+        return True, None
+    return overlay is not None, overlay
 
 
 def find_change(
@@ -45,6 +64,9 @@ def find_change(
             told: dict[Any, str] = {None: "the same frames", "previous": "the previous frames"}
             words = told.get(compared, f"frame {compared}")
             return f"The result is against {words} of '{before.name}'. Press Compare for what is picked now."
+        changed = _find_move(panel, comparison, before, after)
+        if changed:
+            return changed
     if comparison.settings.spatial_ndim == 3 and before is not None:
         spacing = spacing_of(before, 3)
         if comparison.resolved["spacing"] != (None if spacing is None else tuple(spacing)):
@@ -52,3 +74,20 @@ def find_change(
     if all(getattr(comparison.settings, name) == value for name, value in panel.form.values.items()):
         return ""
     return "The settings have changed. Press Compare to use them."
+
+
+def _find_move(panel: Panel, comparison: Comparison, before: Image, after: Image) -> str:
+    """Return that the two lie, or are to be compared, otherwise than when they were compared; "" if not."""
+    _, overlay = find_way(panel, before, after)
+    compared = comparison.resolved.get("overlay")
+    now = None if overlay is None else "by index" if overlay.by_index else "resampled"
+    if now != (None if compared is None else compared["way"]):
+        ways = {None: "as their pixels coincide", "by index": "by index", "resampled": "where the two overlap"}
+        way = ways[None if compared is None else compared["way"]]
+        return f"The result is of what was compared {way}. Press Compare for what is chosen now."
+    if overlay is None or compared is None or overlay.by_index:
+        return ""
+    earlier = np.array(compared["matrix"])
+    if earlier.shape != overlay.matrix.shape or not np.allclose(overlay.matrix, earlier, atol=NEAR):
+        return "One of the two layers has moved. Press Compare to compare them where they lie now."
+    return ""

@@ -56,6 +56,10 @@ class Panel(QWidget):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self.pickers = LayerPickers(viewer)
+        self.index_box = _check(
+            "Compare by index",
+            "Compare pixel by pixel, wherever the two layers lie, instead of where they overlap in the viewer.",
+        )
         self.compare_button = _button("Compare", "Compare the two images with these settings.")
         self.cancel_button = _button("Cancel", "Give up what is under way; what is shown stays.")
         self.follow_box = _check(
@@ -115,6 +119,7 @@ class Panel(QWidget):
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(4)
         column.addWidget(self.pickers)
+        column.addWidget(self.index_box)
         column.addLayout(_row(self.presets, title="Preset"))
         alignment = self.form.fields["align"]
         column.addLayout(_row(alignment.native, title=alignment.label))

@@ -9,7 +9,8 @@ import numpy as np
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 
-from ..geometry import MASKS, array_of, real_layer
+from ..geometry import array_of, real_layer
+from ..masks import MASKS
 from ..placing import Frame, is_ours
 from .controls import make_title
 from .viewing import frame_of

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..boxes import pick_largest
 from ..geometry import array_of, spacing_of
 from ..layers import axes_of, channels_of, layers_of, read_mask, take_frame
+from ..overlaying import Overlay, add_record, find_overlay, lay
 from ..placing import Frame, LayerData
 from ..settings import Settings
 from .running import Progress
@@ -39,13 +40,23 @@ class Job(NamedTuple):
     mask: Mapping[str, Any]
     settings: Settings
     frame: Frame
+    overlay: Overlay | None
 
     @classmethod
-    def of(cls, before: Image, after: Image, mask: Mapping[str, Any], settings: Settings, frame: Frame) -> Job:
+    def of(
+        cls,
+        before: Image,
+        after: Image,
+        mask: Mapping[str, Any],
+        settings: Settings,
+        frame: Frame,
+        by_index: bool = False,
+    ) -> Job:
         """Return the job for two layers, and for what counts of them, as they are now."""
         settings = Settings.resolve(settings, channels=channels_of(before, after))
         drawn = {name: read_mask(layer, before, frame, settings.spatial_ndim) for name, layer in mask.items()}
-        return cls(before, after, (array_of(before), array_of(after)), drawn, settings, frame)
+        overlay = find_overlay(before, after, frame, spatial_ndim=settings.spatial_ndim, by_index=by_index)
+        return cls(before, after, (array_of(before), array_of(after)), drawn, settings, frame, overlay)
 
     def run(self, progress: Progress) -> Result:
         """Compare the two; the engine is imported here, so that a first import does not hold up the window."""
@@ -54,9 +65,18 @@ class Job(NamedTuple):
         ndim = self.settings.spatial_ndim
         axes, spacing = axes_of(self.before, self.after, self.frame, ndim), spacing_of(self.before, ndim)
         before = take_frame(self.arrays[0], self.before.ndim, self.frame, ndim)
+        laid = lay(self.overlay, (before, self.arrays[1]), (self.before.rgb, self.after.rgb), progress)
         comparison = compare(
-            before, self.arrays[1], self.settings, axes=axes, spacing=spacing, progress=progress, **self.mask
+            laid.before,
+            laid.after,
+            self.settings,
+            axes=axes,
+            spacing=spacing,
+            overlap=laid.overlap,
+            progress=progress,
+            **self.mask,
         )
+        comparison = add_record(comparison, self.overlay)
         return Result(comparison, layers_of(comparison, self.before, self.after, more=True))
 
     def lost_from(self, layers: Container[Image]) -> str:
