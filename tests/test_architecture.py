@@ -121,5 +121,6 @@ def test_public_names_are_there_and_no_module_hides_one() -> None:
     names = set(napari_image_diff.__all__)
     assert {"Comparison", "Settings", "add_comparison", "compare", "find_regions", "layers_of", "ssim_map"} <= names
     assert {"is_complete", "write_zarr"} <= names
+    assert {"decide", "reviewed", "describe_image", "describe_mismatch", "read_review", "write_review"} <= names
     assert all(getattr(napari_image_diff, name) for name in names)
     assert not names & FLOOR_OF.keys()

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from napari_image_diff import Settings, compare, review_files
 from napari_image_diff.files import compare_files
 from napari_image_diff.records import to_csv
+from napari_image_diff.report import make_report
 from napari_image_diff.review import REAL, Decision, Review, decide, reviewed
 from napari_image_diff.review_files import Saved, describe_image, describe_mismatch, read_review, write_review
 
@@ -89,6 +90,24 @@ def test_a_person_can_read_it_line_by_line(tmp_path: Path) -> None:
     lines = (tmp_path / "r.json").read_text(encoding="utf-8").splitlines()
     assert sum('"runs"' in line for line in lines) == 1
     assert sum('"area"' in line for line in lines) == 2
+
+
+def test_the_record_of_a_report_has_verdicts_and_notes() -> None:
+    schema = json.loads(Path(__file__).parents[1].joinpath("docs", "report.schema.json").read_bytes())
+    found = compare(BEFORE, AFTER)
+    images = {name: {"name": name, "bytes": None, "sha256": None} for name in ("before", "after")}
+    plain = make_report(found, images)
+    assert "verdict" not in plain["regions"][0]
+    report = make_report(reviewed(found, decide((), found, 2, verdict=REAL, note="=1\n2")), images)
+    assert [(row["verdict"], row["note"]) for row in report["regions"]] == [("open", ""), ("real", "=1\n2")]
+    for each in plain, report:
+        jsonschema.validate(each, schema)
+    report["regions"][0]["verdict"] = "perhaps"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(report, schema)
+    # What a person decided is no matter of limits
+    assert plain["different"]
+    assert report["reasons"] == plain["reasons"]
 
 
 def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
