@@ -138,6 +138,10 @@ def test_the_same_regions_have_the_same_verdicts_whatever_their_labels(seed: int
     numbers = np.array([0, *random.sample(range(1, count + 1), count)], np.int32)
     renamed = told(with_labels(numbers[labels]), review)
     assert {numbers[label]: given_to[label] for label in given_to} == dict(enumerate(renamed, 1))
+    # All at once, in their other order
+    again = decide(review, with_labels(numbers[labels]), range(1, count + 1), note="z")
+    assert len(again) == count
+    assert told(with_labels(labels), again) == [(verdict, "z") for verdict, _ in given_to.values()]
 
 
 def test_a_note_alone_leaves_the_verdict_and_a_verdict_alone_the_note() -> None:
@@ -214,9 +218,12 @@ def test_images_in_memory_and_in_chunks_are_reviewed_alike(asked: dict[str, Any]
     again = reviewed(found, review)
     pieces = [frame.regions[["verdict", "note"]].values.tolist() for frame in again.frames or (again,)]
     assert [tuple(row) for piece in pieces for row in piece] == expected
-    # At another threshold, of less pixels
-    other, plain = (each.rethreshold(min_area=0, sensitivity=0.5) for each in (found, plain))
-    assert told(other, review) == told(plain, review)
+    # With other regions, and with fewer
+    size = plain.regions["contour_area" if "contour_area" in plain.regions else "area"]
+    for changes in {"min_area": 0, "sensitivity": 0.5}, {"min_area": size.min()}, {"min_area": size.max() - 1}:
+        one, other = (each.rethreshold(**changes) for each in (found, plain))
+        assert told(one, review) == told(other, review)
+    assert 0 < len(other.regions) < len(plain.regions)
 
 
 def test_a_stack_is_reviewed_frame_by_frame() -> None:

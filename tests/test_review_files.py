@@ -189,6 +189,7 @@ BROKEN = [
     (put([], "settings"), "it has no settings"),
     (put("never", "settings", "threshold"), "settings that cannot be used.*never"),
     (put(1, "settings", "new"), "no such setting: new"),
+    (put(1, "settings", "a\nb\u202e"), r"no such setting: a\\nb\\u202e"),
     (put(10**400, "settings", "sensitivity"), "settings that cannot be used"),
     (without("images", "after"), "what after was"),
     (put(5, "images", "after", "name"), "what after was"),

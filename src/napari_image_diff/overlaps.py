@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["NO_SPANS", "Shared", "Spans", "count_shared", "find_spans", "sort_spans"]
+__all__ = ["NO_SPANS", "Shared", "Spans", "count_shared", "find_spans", "pick_spans", "sort_spans"]
 
 _compile = njit(nogil=True, error_model="numpy", cache=True)
 
@@ -53,6 +53,11 @@ def sort_spans(spans: Spans) -> Spans:
     """Return spans in the order of their rows, and those of a row as they were."""
     order = np.argsort(spans.rows, kind="stable")
     return Spans(*(column[order] for column in spans))
+
+
+def pick_spans(spans: Spans, kept: NDArray[np.bool_]) -> Spans:
+    """Return the spans that are marked in `kept`."""
+    return Spans(*(column[kept] for column in spans))
 
 
 def count_shared(scanned: Spans, painted: Spans, width: int) -> Shared:

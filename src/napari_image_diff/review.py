@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from . import regions, tiles
 from .comparison import Comparison
-from .overlaps import NO_SPANS, Spans, count_shared, find_spans, sort_spans
+from .overlaps import NO_SPANS, Spans, count_shared, find_spans, pick_spans, sort_spans
 from .tables import Columns, count_rows
 
 __all__ = [
@@ -112,20 +112,21 @@ def decide(
     kept, made = list(review), []
     for index, of_frame in _list_frames(comparison, frame):
         known = of_frame.region_columns["label"]
-        here = known[np.isin(known, wanted)].tolist()
-        if not here:
+        here = known[np.isin(known, wanted)]
+        if not here.size:
             continue
-        found = [_find_runs(of_frame, label) for label in here]
-        shape = of_frame.labels.shape
+        found, shape = _find_runs(of_frame, here), of_frame.labels.shape
         new = _lay_out(found, shape)
-        earlier = [each for each in kept if _fits(each, index, shape)]
+        first, last = min(runs[0, 0] for runs in found), max(runs[-1, 0] for runs in found)
+        earlier = [each for each in kept if _fits(each, index, shape) and _reaches(each, first, last)]
+        painted = _paint(earlier, shape)
         area = np.array([_count_pixels(runs) for runs in found])
-        told = _tell(earlier, new, area, shape)
+        told = _tell(earlier, painted, new, area, shape[-1])
         made += [
             Decision(index, runs, verdict or had, had_note if note is None else note)
             for runs, had, had_note in zip(found, *told, strict=True)
         ]
-        gone = {id(each) for each in _find_superseded(earlier, new, shape)}
+        gone = {id(each) for each in _find_superseded(earlier, painted, new, shape[-1])}
         kept = [each for each in kept if id(each) not in gone]
     return (*kept, *made)
 
@@ -169,7 +170,10 @@ def reviewed(
     for index, of_frame in _list_frames(comparison, frame):
         shape = of_frame.labels.shape
         fitting = [each for each in of_frames.get(index, ()) if _fits(each, index, shape)]
-        verdicts, notes = _tell(fitting, _find_spans(of_frame, fitting), of_frame.region_columns["area"], shape)
+        painted, area, spans = _paint(fitting, shape), of_frame.region_columns["area"], NO_SPANS
+        if painted.rows.size and area.size:
+            spans = _find_spans(of_frame, np.unique(painted.rows))
+        verdicts, notes = _tell(fitting, painted, spans, area, shape[-1])
         every.append({"verdict": np.array(verdicts, object), "note": np.array(notes, object)})
         step()
     if not comparison.frames:
@@ -226,14 +230,17 @@ def _list_frames(comparison: Comparison, before: Index) -> Iterator[tuple[Index,
 
 
 def _tell(
-    decisions: Sequence[Decision], scanned: Spans, area: NDArray[Any], shape: tuple[int, ...]
+    decisions: Sequence[Decision], painted: Spans, spans: Spans, area: NDArray[Any], width: int
 ) -> tuple[list[Verdict], list[str]]:
-    """Return verdict and note of each region of a frame, whose pixels are `scanned`, numbered from 1."""
+    """Return verdict and note of each region of a frame, of which these are the pixels and the area.
+
+    `painted` are the pixels of the decisions. Both are numbered from 1.
+    """
     verdicts: list[Verdict] = [OPEN] * len(area)
     notes = [""] * len(area)
-    if not decisions or not len(area):
+    if not decisions:
         return verdicts, notes
-    shared = count_shared(scanned, _paint(decisions, shape), shape[-1])
+    shared = count_shared(spans, painted, width)
     one, other = shared.one - 1, shared.other - 1
     codes = np.array([VERDICTS.index(each.verdict) for each in decisions])[other]
     pixels, latest = np.zeros((2, len(area), len(VERDICTS)), np.int64)
@@ -250,9 +257,9 @@ def _tell(
     return verdicts, notes
 
 
-def _find_superseded(decisions: Sequence[Decision], new: Spans, shape: tuple[int, ...]) -> Iterator[Decision]:
-    """Give the decisions of which more than half of the pixels are in new ones."""
-    shared = count_shared(_paint(decisions, shape), new, shape[-1])
+def _find_superseded(decisions: Sequence[Decision], painted: Spans, new: Spans, width: int) -> Iterator[Decision]:
+    """Give the decisions, `painted` as for `_tell`, of which more than half of the pixels are in new ones."""
+    shared = count_shared(painted, new, width)
     pixels = np.bincount(shared.one - 1, shared.pixels, len(decisions))
     for each, covered in zip(decisions, pixels, strict=True):
         if 2 * covered > _count_pixels(each.runs):
@@ -265,6 +272,11 @@ def _find_superseded(decisions: Sequence[Decision], new: Spans, shape: tuple[int
 def _fits(decision: Decision, index: Index, shape: tuple[int, ...]) -> bool:
     """Return whether a decision is about a frame of this index and shape: volumes have other runs than planes."""
     return decision.frame == index and decision.runs.shape[1] == len(shape) + 1
+
+
+def _reaches(decision: Decision, first: int, last: int) -> bool:
+    """Return whether some of a decision may be between two rows, of volumes planes, both of which count."""
+    return bool(decision.runs[0, 0] <= last and first <= decision.runs[-1, 0])
 
 
 def _count_pixels(runs: NDArray[np.int64]) -> int:
@@ -280,9 +292,8 @@ def _lay_out(every: Sequence[NDArray[np.int64]], shape: tuple[int, ...]) -> Span
         return NO_SPANS
     runs, numbers = np.concatenate(every), np.repeat(np.arange(1, len(every) + 1), [len(each) for each in every])
     inside = (runs[:, :-2] < shape[:-1]).all(axis=1)
-    runs, numbers = runs[inside], numbers[inside]
-    rows = np.ravel_multi_index(tuple(runs[:, :-2].T), shape[:-1])
-    return sort_spans(Spans(rows.astype(np.int64), runs[:, -2], runs[:, -1], numbers))
+    rows = np.ravel_multi_index(tuple(runs[inside, :-2].T), shape[:-1])
+    return sort_spans(Spans(rows.astype(np.int64), runs[inside, -2], runs[inside, -1], numbers[inside]))
 
 
 def _paint(decisions: Sequence[Decision], shape: tuple[int, ...]) -> Spans:
@@ -290,51 +301,32 @@ def _paint(decisions: Sequence[Decision], shape: tuple[int, ...]) -> Spans:
     return _lay_out([each.runs for each in decisions], shape)
 
 
-def _find_spans(of_frame: Comparison, decisions: Sequence[Decision]) -> Spans:
-    """Return the pixels of the regions of a frame, numbered from 1, in the rows that decisions are about."""
-    if not decisions or not count_rows(of_frame.region_columns):
-        return NO_SPANS
-    rows = np.unique(_paint(decisions, of_frame.labels.shape).rows)
-    first = int(of_frame.region_columns["label"][0])
+def _find_spans(of_frame: Comparison, rows: NDArray[np.int64]) -> Spans:
+    """Return the pixels of the regions of a frame in some rows; the first region has the number 1."""
     if of_frame.parts is None:
+        first = int(of_frame.region_columns["label"][0])
         found = find_spans(of_frame.labels.reshape(-1, of_frame.labels.shape[-1]), rows)
         return found._replace(numbers=found.numbers - first + 1)
-    return _pick_spans(of_frame, rows)
-
-
-def _pick_spans(of_frame: Comparison, rows: NDArray[np.int64]) -> Spans:
-    """Return the pixels of the regions in some rows of images in chunks, whose labels are made of runs."""
+    # Labels in chunks are made of runs, which are there
     kept: regions.Regions = of_frame.parts.found
     begins, counts = kept.runs.offsets[rows], kept.runs.offsets[rows + 1] - kept.runs.offsets[rows]
     places = np.arange(counts.sum()) + np.repeat(begins - (np.cumsum(counts) - counts), counts)
     columns = (each[places].astype(np.int64) for each in (kept.runs.starts, kept.runs.stops, kept.labels))
-    spans = Spans(np.repeat(rows, counts), *columns)
-    regular = spans.numbers > 0
-    return Spans(*(column[regular] for column in spans))
+    return pick_spans(Spans(np.repeat(rows, counts), *columns), kept.labels[places] > 0)
 
 
-def _find_runs(of_frame: Comparison, label: int) -> NDArray[np.int64]:
-    """Return the pixels of a region as those of a decision."""
+def _find_runs(of_frame: Comparison, labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the pixels of some regions, whose labels are in order, each as those of a decision."""
     columns, shape = of_frame.region_columns, of_frame.labels.shape
-    row = label - int(columns["label"][0])
-    ends = [int(columns[name][row]) for name in regions.name_box(len(shape))]
-    begin, end = ends[: len(shape)], ends[len(shape) :]
-    if of_frame.parts is None:
-        here = of_frame.labels[tuple(map(slice, begin, end))] == label
-        return _list_runs(here) + np.array([*begin, begin[-1]], np.int64)
-    lines = np.ix_(*(np.arange(*span) for span in zip(begin[:-1], end[:-1], strict=True)))
-    spans = _pick_spans(of_frame, np.ravel_multi_index(lines, shape[:-1]).ravel())
-    mine = spans.numbers == row + 1
-    runs = np.stack((*np.unravel_index(spans.rows, shape[:-1]), spans.starts, spans.stops), axis=1)
-    return np.asarray(runs[mine], np.int64)
-
-
-def _list_runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the runs of a mask (..., H, W): index of the row, first column, column after the last."""
-    # A column of nothing in front, so that no run goes on in the next row
-    apart = np.zeros((*mask.shape[:-1], mask.shape[-1] + 1), np.bool_)
-    apart[..., 1:] = mask
-    edges = np.flatnonzero(np.diff(apart.ravel(), append=False))
-    starts, stops = edges[::2], edges[1::2]
-    *rows, first = np.unravel_index(starts, apart.shape)
-    return np.asarray(np.stack([*rows, first, first + stops - starts], axis=1), np.int64)
+    places = labels - int(columns["label"][0])
+    begins, ends = np.array([columns[name][places] for name in regions.name_box(len(shape))]).reshape(2, len(shape), -1)
+    lines = np.zeros(shape[:-1], np.bool_)
+    for begin, end in zip(begins[:-1].T.tolist(), ends[:-1].T.tolist(), strict=True):
+        lines[tuple(map(slice, begin, end))] = True
+    spans = _find_spans(of_frame, np.flatnonzero(lines))
+    wanted = np.zeros(len(columns["label"]) + 1, np.bool_)
+    wanted[places + 1] = True
+    spans = pick_spans(spans, wanted[spans.numbers])
+    order = np.argsort(spans.numbers, kind="stable")
+    runs = np.stack((*np.unravel_index(spans.rows, lines.shape), spans.starts, spans.stops), axis=1)[order]
+    return np.split(runs.astype(np.int64), np.searchsorted(spans.numbers[order], places[1:] + 1))

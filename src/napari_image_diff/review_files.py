@@ -173,7 +173,7 @@ def read_review(place: str | os.PathLike[str]) -> Saved:
     try:
         settings = Settings.resolve(found["settings"])
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} has settings that cannot be used: {error}") from error
+        raise ValueError(f"{path} has settings that cannot be used: {printable(str(error))}") from error
     review = tuple(_read_decision(each, path, number) for number, each in enumerate(found["decisions"], 1))
     return Saved(review, settings, found["images"], found)
 
