@@ -30,6 +30,7 @@ FLOORS = [
         "pyramids",
         "sources",
         "ome_zarr",
+        "overlaps",
         "folders",
         "reading",
         "mixing",
@@ -41,10 +42,10 @@ FLOORS = [
     {"surveying", "lazy_maps"},
     {"in_memory", "in_parts"},
     {"comparison"},
-    {"boxes", "geometry", "samples", "records", "judging", "page", "files", "options", "loading"},
+    {"boxes", "geometry", "samples", "records", "review", "judging", "page", "files", "options", "loading"},
     {"placing", "zarr_files", "batches", "summaries", "masks", "overlaying"},
     {"layers", "report"},
-    {"runs", "looks"},
+    {"runs", "review_files", "looks"},
     {"cli", "widget"},
     {"__main__"},
 ]
@@ -121,5 +122,6 @@ def test_public_names_are_there_and_no_module_hides_one() -> None:
     names = set(napari_image_diff.__all__)
     assert {"Comparison", "Settings", "add_comparison", "compare", "find_regions", "layers_of", "ssim_map"} <= names
     assert {"is_complete", "write_zarr"} <= names
+    assert {"decide", "reviewed", "describe_image", "describe_mismatch", "read_review", "write_review"} <= names
     assert all(getattr(napari_image_diff, name) for name in names)
     assert not names & FLOOR_OF.keys()

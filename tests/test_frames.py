@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_image_diff import Comparison, Settings, compare
 from napari_image_diff.frames import TAKEN, Shelf
+from napari_image_diff.review import reviewed
 from napari_image_diff.threshold import otsu_level
 
 Array = NDArray[Any]
@@ -91,6 +92,7 @@ def test_the_table_says_the_frame() -> None:
 def test_the_names_that_axes_cannot_have_are_those_of_the_columns() -> None:
     stack = make_pair((9,))
     tables = [compare(*stack).frames[0].regions, compare(*stack, spatial_ndim=3).regions]
+    tables.append(reviewed(compare(*stack), ()).frames[0].regions)
     assert {name for table in tables for name in table} | {"index"} == TAKEN
 
 

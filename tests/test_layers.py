@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -13,8 +14,9 @@ from napari.utils._proxies import PublicOnlyProxy
 
 from napari_image_diff import Comparison, Settings, add_comparison, boxes, compare, layers_of
 from napari_image_diff.layers import explain_mismatch
-from napari_image_diff.masks import mask_of
+from napari_image_diff.masks import mask_of, pixels_of, pixels_of_all
 from napari_image_diff.placing import comparison_of, is_ours, place, results_of
+from napari_image_diff.review import decide, reviewed
 
 SQUARES = [(10, 12), (40, 20), (44, 70)]
 
@@ -84,6 +86,63 @@ def test_the_table_rides_along(viewer: ViewerModel) -> None:
     record = viewer.layers["diff map"].metadata["napari-image-diff"]
     assert record["settings"]["win_size"] == 7
     assert record["resolved"]["data_range"] == 255
+
+
+def test_verdicts_and_notes_ride_along(viewer: ViewerModel) -> None:
+    comparison = add(viewer)
+    review = decide((), comparison, 2, verdict="not real", note="a hair")
+    told = reviewed(comparison, decide(review, comparison, 3, verdict="real"))
+    images = viewer.layers["a"], viewer.layers["b"]
+    place(viewer, told, *images, layers_of(told, *images))
+    mask, drawn = viewer.layers["filled mask"], viewer.layers["bounding boxes"]
+    assert drawn.features[["verdict", "note"]].values.tolist() == [["open", ""], ["not real", "a hair"], ["real", ""]]
+    assert mask.features["verdict"].tolist()[1:] == ["open", "not real", "real"]
+    assert mask.features.drop(columns="index").iloc[0].isna().all()
+    assert comparison_of(viewer, *images) is told
+    notes = [mask.get_status((row + 5, col + 5), world=True)["coordinates"] for row, col in SQUARES]
+    assert ["note" in status for status in notes] == [False, True, False]
+    assert "verdict: not real, note: a hair" in notes[1]
+    # They are ours, and go when the images are compared again
+    assert add(viewer).regions.columns[-1] == "partner"
+    assert viewer.layers["filled mask"] is mask
+    assert "verdict" not in mask.features
+
+
+def test_the_pixels_of_some_regions(viewer: ViewerModel) -> None:
+    comparison = add(viewer)
+    np.testing.assert_array_equal(
+        pixels_of_all(comparison, [1, 3], viewer.layers["a"]), np.isin(comparison.labels, [1, 3])
+    )
+    assert not pixels_of_all(comparison, [], viewer.layers["a"]).any()
+    for label in (1, 2, 3):
+        np.testing.assert_array_equal(
+            pixels_of_all(comparison, [label], viewer.layers["a"]), pixels_of(comparison, label, viewer.layers["a"])
+        )
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_pixels_of_some_regions_of_stacks(chunked: bool) -> None:
+    before, after = make_images()
+    stacks: list[Any] = [np.stack([before] * 5), np.stack([before, after, before, after, before])]
+    if chunked:
+        stacks = [da.from_array(stack, chunks=(1, 50, 50)) for stack in stacks]
+    comparison = compare(*stacks)
+    labels = np.asarray(comparison.labels)
+    assert labels.max() == 6
+    expected = np.isin(labels, [2, 6])
+    stack, alone = Image(stacks[0]), Image(before)
+    np.testing.assert_array_equal(pixels_of_all(comparison, [2, 6], stack), expected)
+    np.testing.assert_array_equal(pixels_of_all(comparison, [2, 6], alone), expected.any(0))
+    np.testing.assert_array_equal(pixels_of_all(comparison, [2, 6], stack, "previous"), expected.any(0))
+    longer = pixels_of_all(comparison, [2, 6], Image(np.zeros((7, 90, 95), np.uint8)))
+    np.testing.assert_array_equal(longer[:5, :80], expected[:, :, :95])
+    assert np.count_nonzero(longer) == np.count_nonzero(expected[:, :, :95])
+    # Volumes have no frames here
+    solid = compare(*[stack[:, 8:60] for stack in stacks], spatial_ndim=3, win_size=5)
+    expected = np.asarray(solid.labels) == 1
+    np.testing.assert_array_equal(pixels_of_all(solid, [1], Image(stacks[0][:, 8:60])), expected)
+    several = Image(np.zeros((2, *expected.shape), np.uint8))
+    np.testing.assert_array_equal(pixels_of_all(solid, [1], several, 1), np.stack([expected] * 2))
 
 
 def test_the_status_bar_tells_of_regions_and_not_of_the_background(viewer: ViewerModel) -> None:

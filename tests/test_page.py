@@ -252,6 +252,34 @@ def test_of_many_regions_the_largest_are_shown_and_the_rest_is_counted(
     assert outline.count("M") == 1000
 
 
+def decided(report: dict[str, Any], *told: tuple[str, str]) -> dict[str, Any]:
+    """Return a report in which each region has a verdict and a note."""
+    changed = copy.deepcopy(report)
+    for row, (verdict, note) in zip(changed["regions"], told, strict=True):
+        row.update(verdict=verdict, note=note)
+    return changed
+
+
+def test_verdicts_and_notes_are_shown_and_counted(report: dict[str, Any], pictures: dict[str, np.ndarray]) -> None:
+    page = make_page(decided(report, ("not real", "a hair,\n\nor two"), ("open", ""), ("real", "")), pictures)
+    text = words(page)
+    assert "Reviewed 2 of 3 1 real, 1 not real" in text
+    assert "not real a hair, or two" in text
+    assert "<bdi>a hair,</bdi><br><bdi></bdi><br><bdi>or two</bdi>" in page
+    (cells,) = {len(re.findall(r"<t[hd] ", row)) for row in re.findall(r"<tr data-box.*?</tr>", page, re.DOTALL)}
+    assert cells == len(re.findall(r"<th ", re.findall(r"<thead>.*?</thead>", page)[0]))
+    plain = make_page(report, pictures)
+    assert not {"Reviewed", "Verdict", "open"} & set(words(plain).split())
+
+
+@pytest.mark.parametrize("note", HOSTILE)
+def test_a_note_is_text_and_nothing_else(note: str, report: dict[str, Any], pictures: dict[str, np.ndarray]) -> None:
+    page = make_page(decided(report, *[("real", note)] * 3), pictures)
+    plain = make_page(decided(report, *[("real", "note\n" * len(note.splitlines()))] * 3), pictures)
+    assert Reader(page).shape == Reader(plain).shape
+    assert not {"\r", "\x00", "\x1b", "\u202e", "\udcff"} & set(page)
+
+
 def test_columns_that_are_not_there_are_left_out(report: dict[str, Any], pictures: dict[str, np.ndarray]) -> None:
     keys = ("label", "min_row", "min_col", "max_row", "max_col", "area", "difference_mean")
     plain = [{key: row[key] for key in keys} for row in report["regions"]]

@@ -112,6 +112,7 @@ def test_bounds_are_inclusive(name: str) -> None:
         ("sigma", 25.1),
         ("data_range", -1),
         ("data_range", np.inf),
+        *((name, 10**400) for name in NUMBERS),
         *((name, np.nan) for name in NUMBERS),
     ],
 )

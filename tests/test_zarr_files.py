@@ -24,6 +24,7 @@ from calls import on_small_disk
 from without import run_without
 
 from napari_image_diff import Comparison, Settings, compare, is_complete, write_zarr, zarr_files
+from napari_image_diff.review import decide, reviewed
 from napari_image_diff.sources import open_source
 
 ROOT = Path(__file__).parents[1]
@@ -524,3 +525,13 @@ except ImportError as error:
     done = run_without({"zarr"}, code, tmp_path / "result.zarr")
     assert 'pip install "napari-image-diff[zarr]"' in done.stdout, done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_table_has_verdicts_and_notes(tmp_path: Path) -> None:
+    comparison = MADE["in chunks"]()
+    review = decide((), comparison, 1, verdict="not real", note='=1+1,\n"2"')
+    place = write_zarr(reviewed(comparison, review), tmp_path / "r.zarr")
+    table = pd.read_csv(place / "regions.csv", keep_default_na=False)
+    assert table["verdict"].tolist() == ["not real", "open"]
+    assert table["note"].tolist() == ['\'=1+1,\n"2"', ""]
+    assert "verdict" not in pd.read_csv(write_zarr(comparison, tmp_path / "plain.zarr") / "regions.csv")

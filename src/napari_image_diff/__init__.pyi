@@ -6,6 +6,12 @@ from .comparison import compare as compare
 from .layers import add_comparison as add_comparison
 from .layers import layers_of as layers_of
 from .regridding import resample as resample
+from .review import decide as decide
+from .review import reviewed as reviewed
+from .review_files import describe_image as describe_image
+from .review_files import describe_mismatch as describe_mismatch
+from .review_files import read_review as read_review
+from .review_files import write_review as write_review
 from .settings import Settings as Settings
 from .sweeps import find_regions as find_regions
 from .sweeps import ssim_map as ssim_map

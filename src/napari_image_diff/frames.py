@@ -62,6 +62,8 @@ TAKEN = {
     "moved_rows",
     "moved_cols",
     "partner",
+    "verdict",
+    "note",
 }
 
 NOTHING_LEFT = "inside and ignore leave no pixel to compare; leave some pixels of before to count"

@@ -48,6 +48,8 @@ class Parts(NamedTuple):
     seen: Seen
     ask: Ask
     """With what it was looked at."""
+    found: regions.Regions | None = None
+    """The regions that were found in it, numbered from 1."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -231,7 +233,7 @@ def _stack(arrays: list[NDArray[Any]], leading: tuple[int, ...]) -> NDArray[Any]
 
 def _cut(measured: Measured, settings: Settings, shared: Shared, step: Step) -> tuple[Cut, regions.Regions]:
     """Do the fast half of a frame; the regions are returned too, for the labels are made of them."""
-    reader, tiling, seen, ask = measured.parts
+    reader, tiling, seen, ask, _ = measured.parts
     cut, notes = find_cut(settings, shared if isinstance(shared, np.ndarray) else measured.histogram)
     auto, identical = settings.threshold == "auto", measured.resolved["identical"]
     limits = None
@@ -262,7 +264,7 @@ def _cut(measured: Measured, settings: Settings, shared: Shared, step: Step) -> 
     table = streaming.measure_table(found, reader, tiling, wanted, auto, step)
     if auto:
         add_kinds(table, _tell_kinds(found, reader, limits.noise if limits is not None else 0.0, step))
-    parts = Parts(reader, tiling, seen, wanted)
+    parts = Parts(reader, tiling, seen, wanted, found)
     measured = measured._replace(limits=limits if auto else measured.limits, parts=parts)
     return Cut(measured, cut, None, table, make_boxes(forgiven), notes), found
 

@@ -307,6 +307,9 @@ def _features_of_labels(regions: pd.DataFrame) -> pd.DataFrame:
 
     The background has NaN, which the status bar leaves out; zeros would show as "area: 0" on every hover.
     """
+    if "note" in regions:
+        # So it leaves out no note, too
+        regions = regions.assign(note=regions["note"].where(regions["note"] != ""))
     return regions.set_index("label").reindex(range(len(regions) + 1)).rename_axis("index").reset_index()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .comparison import Comparison
 
-__all__ = ["MASKS", "add_to_mask", "mask_of", "pixels_of"]
+__all__ = ["MASKS", "add_to_mask", "mask_of", "pixels_of", "pixels_of_all"]
 
 # What can say which pixels count
 MASKS = ("Labels", "Shapes")
@@ -101,6 +101,33 @@ def pixels_of(comparison: Comparison, label: int, before: Image) -> NDArray[np.b
     inside = found[where]
     inside[:] = here[tuple(slice(length) for length in inside.shape[-axes:])]
     return found
+
+
+def pixels_of_all(comparison: Comparison, labels: Iterable[int], before: Image, frame: Any = None) -> NDArray[np.bool_]:
+    """Return the pixels of some regions that are pixels of `before`, all in one.
+
+    Those of a stack count in their own frame: (..., H, W). Where `before` has one frame for all, or with `frame`, which
+    says what was taken of it (see `layers.take_frame`), they count in all frames, as those of `pixels_of` do.
+    """
+    axes, ndim = comparison.settings.spatial_ndim, comparison.labels.ndim
+    sides = sides_of(before, before.ndim)
+    own = frame is None and before.ndim == ndim
+    shape = sides if own else sides[-axes:]
+    _check_size(before, sides)
+    wanted = np.zeros(len(comparison.regions) + 1, np.bool_)
+    wanted[list(labels)] = True
+    here: Any = comparison.labels
+    if isinstance(here, np.ndarray):
+        here = wanted[here]
+    else:
+        # Chunk by chunk: numbers take four times as much
+        here = here.map_blocks(wanted.__getitem__, dtype=np.bool_, meta=np.empty((0,) * ndim, np.bool_))
+    if not own:
+        here = here.any(axis=tuple(range(ndim - axes)))
+    common = tuple(slice(min(lengths)) for lengths in zip(shape, here.shape, strict=True))
+    found = np.zeros(shape, np.bool_)
+    found[common] = here[common]
+    return found if own or axes == 2 else np.array(np.broadcast_to(found, sides))
 
 
 def add_to_mask(viewer: ViewerModel, pixels: NDArray[np.bool_], before: Image, mask: Mapping[str, Any]) -> Labels:

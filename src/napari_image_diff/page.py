@@ -79,6 +79,9 @@ class _CloseUp(NamedTuple):
     label: int
     kind: str
     reason: str
+    verdict: str
+    """Of a person; "" if there is none. The note has lines."""
+    note: list[str]
     box: _Rectangle
     cut: _Rectangle
     before: str
@@ -230,6 +233,11 @@ def _facts(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     rule = resolved["threshold_rule"]
     yield "Score", _spread(report["score"], 6), "mean SSIM, 1 = same"
     yield "Regions", _number(len(report["regions"])), ""
+    verdicts = [row["verdict"] for row in report["regions"] if "verdict" in row]
+    if verdicts:
+        real, not_real = (verdicts.count(verdict) for verdict in ("real", "not real"))
+        done = f"{real + not_real:,} of {len(verdicts):,}"
+        yield "Reviewed", done, f"{real:,} real, {not_real:,} not real"
     yield "Changed", _share(report["changed_fraction"]), "of the pixels"
     found = {"auto": "auto, of the evidence", "otsu": "Otsu's, of 1 − SSIM", "number": "set, of 1 − SSIM"}
     yield "Threshold", _spread(report["threshold"]), found[rule]
@@ -399,6 +407,8 @@ def _close_up(row: Row, pictures: Mapping[str, Picture]) -> _CloseUp:
         label=row["label"],
         kind=row.get("kind") or "",
         reason=row.get("reason") or "",
+        verdict=row.get("verdict") or "",
+        note=(row.get("note") or "").splitlines(),
         box=box,
         cut=_Rectangle(left, top, right - left, bottom - top),
         before=before,

@@ -287,11 +287,17 @@ def _checked(name: str, value: Any, kind: Any, metadata: Mapping[str, Any]) -> A
 def _bounded(name: str, value: Any, plain: type, metadata: Mapping[str, Any]) -> Any:
     """Return the number `value` as the type `plain`, or raise if it is out of bounds."""
     low, high = metadata["min"], metadata["max"]
-    if math.isnan(value) or not (low <= value <= high or metadata.get("bounds") == "of controls"):
+    try:
+        # More than a float has, or infinite as a whole number: out of any bounds
+        number = plain(value)
+        fits = not math.isnan(value) and (low <= value <= high or metadata.get("bounds") == "of controls")
+    except (OverflowError, ValueError):
+        fits = False
+    if not fits:
         raise ValueError(f"{name} is {value!r}; give a number from {low:g} to {high:g}")
-    if plain is int and value != int(value):
+    if number != value and plain is int:
         raise ValueError(f"{name} is {value!r}; give a whole number")
-    return plain(value)
+    return number
 
 
 def _split(kind: Any) -> tuple[tuple[str, ...], type | None]:

@@ -435,7 +435,7 @@ class ComparisonWidget(QWidget):
     def _refresh(self) -> None:
         """Bring buttons, progress and notice up to date."""
         panel, obstacle = self.panel, find_obstacle(self.panel, *self._pair)
-        after = self._pair[1]
+        before, after = self._pair
         differs, overlay = find_way(panel, *self._pair)
         remark = "" if obstacle or overlay is None else f"{overlay.describe()}."
         remark = remark[:1].upper() + remark[1:]
