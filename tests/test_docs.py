@@ -247,3 +247,12 @@ def test_the_pages_count_the_regions_of_the_sample_right() -> None:
     assert "| this project | 7 regions" in (ROOT / "docs" / "comparison.md").read_text("utf-8")
     noisy = np.clip(before + np.random.default_rng(0).normal(0, 8, before.shape), 0, 255).astype(np.uint8)
     assert compare(before, noisy).verdict == "no difference beyond noise"
+
+
+def test_the_ways_to_look_are_on_the_page() -> None:
+    ways, keys = room("widget.looking").WAYS, room("widget.keys").ACTIONS
+    page = (ROOT / "docs" / "compare.md").read_text("utf-8")
+    told = re.findall(r"^\| (\w+) \| (\S+) \| .+ \|$", page[page.index("## Ways to look") :], re.MULTILINE)
+    assert [each for each in told if each[0] != "button"] == [(way.title, keys[name].key) for name, way in ways.items()]
+    assert f"**Same contrast** ({keys['same_contrast'].key})" in page
+    assert f"**{keys['previous_region'].key}** and **{keys['next_region'].key}**" in page

@@ -129,6 +129,41 @@ def test_every_reason_is_on_the_page() -> None:
         )
 
 
+def with_gaps(text: ast.expr) -> Iterator[str]:
+    """Give the texts that an expression may be, with "…" for what is filled in."""
+    if isinstance(text, ast.IfExp):
+        yield from (*with_gaps(text.body), *with_gaps(text.orelse))
+    elif isinstance(text, ast.JoinedStr):
+        yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in text.values)
+    elif isinstance(text, ast.Constant) and isinstance(text.value, str):
+        yield text.value
+
+
+def said_by(room: str) -> Iterator[str]:
+    """Give the sentences that a room of the dock returns, raises or says."""
+    path = Path(napari_image_diff.__file__).parent / f"{room}.py"
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        said: list[ast.expr] = []
+        if (isinstance(node, ast.Return) and node.value is not None) or (
+            isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith("message")
+        ):
+            said = [node.value]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("self._say", "ValueError"):
+            said = node.args
+        yield from (text for each in said for text in with_gaps(each))
+
+
+@pytest.mark.parametrize(
+    "room", ["layers", "widget/notices", "widget/dock", "widget/following", "widget/looking", "widget/contrast"]
+)
+def test_every_sentence_of_the_dock_is_on_the_page(room: str) -> None:
+    # An error is a part of a sentence, and so is what stands alone in the name of a layer
+    sentences = {text for text in said_by(room) if text.endswith(".") and " " in text}
+    assert sentences
+    for sentence in sentences:
+        assert is_on_the_page(sentence.replace("…", "x")), sentence
+
+
 def layers(*shapes: tuple[int, ...]) -> list[Any]:
     viewer = ViewerModel()
     return [viewer.add_image(np.zeros(shape, np.uint8), name=f"layer {shape}") for shape in shapes]

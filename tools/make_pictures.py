@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import napari
 
 DOCS = Path(__file__).parents[1] / "docs"
-WIDTH, HEIGHT = 1280, 720
+WIDTH, HEIGHT, TALL = 1280, 720, 800
 COLOURS = 256, 128, 64, 48, 32
 LARGEST_FILE = 200_000
 # seconds
@@ -83,8 +83,30 @@ def take_region(window: Window) -> np.ndarray:
     return whole(window)
 
 
+def take_swiped(window: Window) -> np.ndarray:
+    """Return the window with that pair under a line, before on its left and after on its right."""
+    window.viewer.open_sample("napari-image-diff", "photo")
+    window.compare()
+    window.dock.panel.ways.buttons["swipe"].click()
+    window.dock.panel.ways.line.setValue(330)
+    window.wait(lambda: True)
+    return whole(window)
+
+
+def take_side_by_side(window: Window) -> np.ndarray:
+    """Return the window with that pair side by side, close up on the second region."""
+    window.viewer.open_sample("napari-image-diff", "photo")
+    window.compare()
+    window.dock.panel.ways.buttons["side_by_side"].click()
+    for _ in range(2):
+        window.dock.panel.next_button.click()
+    window.wait(lambda: True)
+    return whole(window)
+
+
 def take_dock(window: Window) -> np.ndarray:
     """Return the dock alone, with cells of 16 bits compared."""
+    window.viewer.window.resize(WIDTH, TALL)
     window.viewer.open_sample("napari-image-diff", "cells")
     window.compare()
     return part(window.dock)
@@ -126,6 +148,8 @@ PICTURES: dict[str, tuple[str, Callable[[Window], np.ndarray]]] = {
     "opened": ("pictures/opened.png", take_opened),
     "compared": ("pictures/compared.png", take_compared),
     "region": ("pictures/region.png", take_region),
+    "swiped": ("pictures/swiped.png", take_swiped),
+    "side": ("pictures/side.png", take_side_by_side),
     "dock": ("pictures/dock.png", take_dock),
     "shifted": ("pictures/shifted.png", take_shifted),
     "stack": ("pictures/stack.png", take_stack),
