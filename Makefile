@@ -5,6 +5,8 @@
 # make bench  the figures of the README on speed
 # make bench-detection  those on what is found, and of docs/detection.md
 # make bench-large  those of docs/large-images.md: 0.1, 1 and 10 gigapixels, and a cluster of two workers
+# make docs   the site of the documentation, in site/; warnings are errors, and so are links that lead nowhere
+# make pictures  the pictures in it, taken of the real window
 # make clean  remove what the others made
 
 SHELL := bash
@@ -12,7 +14,7 @@ BIN := .venv/bin
 # the tests open real windows: on Linux in a screen of their own, not on yours
 SCREEN := $(if $(filter Linux,$(shell uname -s)),xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24")
 
-.PHONY: run test fuzz lowest bench bench-detection bench-large clean
+.PHONY: run test fuzz lowest bench bench-detection bench-large docs pictures clean
 
 run:
 	tools/bootstrap.sh
@@ -57,6 +59,15 @@ bench-large:
 	$(BIN)/python benchmarks/gigapixel.py $(ARGS)
 	$(BIN)/python benchmarks/cluster.py
 
+docs:
+	tools/bootstrap.sh
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs site
+	@echo "open site/index.html"
+
+pictures:
+	tools/bootstrap.sh --headless
+	$(SCREEN) $(BIN)/python tools/make_pictures.py $(ARGS)
+
 clean:
-	rm -rf .venv .venv-lowest .venv-validate build dist screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-validate build dist site screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -225,3 +225,34 @@ def test_evidence_by_flip_as_the_page_shows_it(tmp_path: Path, monkeypatch: pyte
         assert (~apart.any(1)).any(), (top, left, bottom, right)
     same = compare(photo()[0][0], photo()[0][0], evidence=names["by_flip"])
     assert not same.changed
+
+
+def test_the_pictures_are_those_that_are_made() -> None:
+    tool = runpy.run_path(str(ROOT / "tools" / "make_pictures.py"))
+    made = {target for target, _ in tool["PICTURES"].values()}
+    docs = ROOT / "docs"
+    assert made == {path.relative_to(docs).as_posix() for path in docs.rglob("*.png")}
+    assert all((docs / target).stat().st_size <= tool["LARGEST_FILE"] for target in made)
+    shown = {
+        target for page in docs.glob("*.md") for target in re.findall(r"!\[[^]]*\]\(([^)]+)", page.read_text("utf-8"))
+    }
+    assert made <= shown
+
+
+def test_the_pages_count_the_regions_of_the_sample_right() -> None:
+    (before, *_), (after, look, _) = photo()
+    comparison = compare(before, after)
+    assert (len(look["metadata"]["changes"]), len(comparison.regions)) == (6, 7)
+    assert "seven rows for six changes" in (ROOT / "docs" / "tour.md").read_text("utf-8")
+    assert "| this project | 7 regions" in (ROOT / "docs" / "comparison.md").read_text("utf-8")
+    noisy = np.clip(before + np.random.default_rng(0).normal(0, 8, before.shape), 0, 255).astype(np.uint8)
+    assert compare(before, noisy).verdict == "no difference beyond noise"
+
+
+def test_the_ways_to_look_are_on_the_page() -> None:
+    ways, keys = room("widget.looking").WAYS, room("widget.keys").ACTIONS
+    page = (ROOT / "docs" / "compare.md").read_text("utf-8")
+    told = re.findall(r"^\| (\w+) \| (\S+) \| .+ \|$", page[page.index("## Ways to look") :], re.MULTILINE)
+    assert [each for each in told if each[0] != "button"] == [(way.title, keys[name].key) for name, way in ways.items()]
+    assert f"**Same contrast** ({keys['same_contrast'].key})" in page
+    assert f"**{keys['previous_region'].key}** and **{keys['next_region'].key}**" in page
