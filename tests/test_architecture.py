@@ -16,7 +16,7 @@ ARCHITECTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
 
 # A room imports rooms of the floors below its own, never one beside it.
 FLOORS = [
-    {"settings", "tables", "versions", "words"},
+    {"settings", "tables", "verdicts", "versions", "words"},
     {
         "ssim",
         "threshold",
@@ -34,6 +34,7 @@ FLOORS = [
         "folders",
         "reading",
         "mixing",
+        "filtering",
     },
     {"tiles", "evidence", "warping"},
     {"planes", "detection", "regridding"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -29,6 +29,7 @@ __all__ = [
     "MARK",
     "Frame",
     "LayerData",
+    "annotate",
     "comparison_of",
     "frame_compared",
     "is_ours",
@@ -138,6 +139,25 @@ def place(
             _widths[layer].follow()
     if list(viewer.layers.selection) != selected:
         viewer.layers.selection = [layer for layer in selected if layer in viewer.layers]
+
+
+def annotate(
+    viewer: ViewerModel, comparison: Comparison, before: Image, after: Image, features: Mapping[str, Any]
+) -> None:
+    """Give our layers of this pair, by role, other tables: those of `comparison`, which they show from now on.
+
+    It has the same regions with other columns. Layers with columns of the user's keep their tables.
+    """
+    for role, layer in results_of(viewer, before, after).items():
+        origin, table = _origins[layer], features.get(role)
+        if table is not None and not _has_columns_of_theirs(layer):
+            # Of a volume, or of many regions, a box has other rows than a region
+            known: Any = layer
+            if role == "bounding boxes":
+                rows = np.searchsorted(table["label"], known.features["label"])
+                table = table.iloc[rows].reset_index(drop=True)
+            known.features = table
+        _origins[layer] = dataclasses.replace(origin, comparison=comparison)
 
 
 def remove(viewer: ViewerModel, before: Image, after: Image, role: str) -> None:

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -28,11 +29,13 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from ..settings import Settings
+from ..verdicts import NOT_REAL, OPEN, REAL
 from .controls import LiveControls, WheelGuard, make_title
 from .curve import FrameCurve
 from .form import PresetPicker, SettingsForm
 from .keys import with_key
 from .pickers import LayerPickers
+from .review_row import ReviewRow
 from .table import RegionTable
 from .ways import WayRow
 from .work import describe_result
@@ -84,10 +87,19 @@ class Panel(QWidget):
         self.worst_button = _button("Worst frame", "Go to the frame of which most changed.")
         self.table = RegionTable()
         self.position = QLabel()
-        self.position.setToolTip("Which region of how many, in the order of the table.")
+        self.position.setToolTip("Which region of how many of the table, and how many of all are still open.")
         self.previous_button = _button("Previous", "Go to the previous region of the table.")
         self.next_button = _button("Next", "Go to the next region of the table.")
         self.ways = WayRow()
+        self.review = ReviewRow()
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText("Filter: area > 100, kind = moved")
+        self.filter.setClearButtonEnabled(True)
+        self.filter.setToolTip(
+            "Regions that meet all of this, with commas between: a column, a sign (< <= > >= = !=) and a value, or a "
+            "part of any text in the row. Next and Previous go through these."
+        )
+        self.review_button = _button("Review", "Open or ignore what was decided; Export saves it.")
         self.ignore_button = _button(
             "Ignore region",
             "Ignore the marked region from now on: add it to the layer picked for Ignore, or to a new one; compare.",
@@ -102,12 +114,17 @@ class Panel(QWidget):
             action = QAction(title, self.table)
             action.triggered.connect(button.click)
             self.table.addAction(action)
-        self._keyed = {
+        self._keyed: dict[str, QWidget] = {
+            "real": self.review.buttons[REAL],
+            "not_real": self.review.buttons[NOT_REAL],
+            "open": self.review.buttons[OPEN],
+            "note": self.review.note,
             "next_region": self.next_button,
             "previous_region": self.previous_button,
             "same_contrast": self.ways.same_contrast,
             **self.ways.buttons,
         }
+        self.review.note.returnPressed.connect(self.table.setFocus)
         self._helps = {name: widget.toolTip() for name, widget in self._keyed.items()}
         self._lay_out()
         self._guard = WheelGuard()
@@ -120,9 +137,7 @@ class Panel(QWidget):
         column.setSpacing(4)
         column.addWidget(self.pickers)
         column.addWidget(self.index_box)
-        column.addLayout(_row(self.presets, title="Preset"))
-        alignment = self.form.fields["align"]
-        column.addLayout(_row(alignment.native, title=alignment.label))
+        column.addLayout(_row(self.presets, QLabel("Align"), self.form.fields["align"].native, title="Preset"))
         column.addWidget(self.notice)
         column.addLayout(_row(self.compare_button, self.cancel_button, self.follow_box))
         column.addWidget(self.verdict)
@@ -132,8 +147,10 @@ class Panel(QWidget):
         column.addWidget(self.curve)
         column.addWidget(self.ways)
         column.addLayout(_row(self.position, self.worst_button, self.previous_button, self.next_button))
+        column.addWidget(self.filter)
         column.addWidget(self.table, 1)
-        column.addLayout(_row(self.ignore_button, self.copy_button, self.export_button))
+        column.addWidget(self.review)
+        column.addLayout(_row(self.ignore_button, self.review_button, self.copy_button, self.export_button))
         column.addWidget(self.advanced)
 
     def read_settings(self) -> Settings:
@@ -201,15 +218,15 @@ class Panel(QWidget):
             self.progress.setRange(0, 0)
         self.progress.setVisible(running)
 
-    def show_position(self, row: int, count: int | None) -> None:
-        """Say which region of how many is marked: -1 is none, and there is no count before the first result."""
+    def show_position(self, row: int, count: int | None, left: int = 0) -> None:
+        """Say which region of how many is marked, and how many are open: -1 is none, None before the first result."""
         if count is None:
             text = "Regions"
         elif row < 0:
             text = f"{count:,} region{'s' if count != 1 else ''}"
         else:
             text = f"{row + 1:,} of {count:,}"
-        self.position.setText(text)
+        self.position.setText(text if not count else f"{text}, {left:,} open")
         for button in (self.previous_button, self.next_button, self.copy_button):
             button.setEnabled(bool(count))
         self.ignore_button.setEnabled(row >= 0)
