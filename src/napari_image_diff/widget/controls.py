@@ -19,7 +19,7 @@ RULES = ("auto", "otsu", "number")
 # Where the threshold by hand begins before a result has given one
 UNKNOWN_THRESHOLD = 0.5
 
-TITLE_WIDTH = 84
+TITLE_WIDTH = 76
 
 DECIMALS = {"sensitivity": 2, "threshold": 3, "min_area": 1}
 
@@ -40,7 +40,7 @@ class LiveControls(QWidget):
         self.slider = QDoubleSlider(Qt.Orientation.Horizontal)
         self.number = _number("threshold")
         self.min_area = _number("min_area")
-        self.min_area.setSpecialValueText("keep all")
+        self.min_area.setSpecialValueText("any area")
         self.min_area.setPrefix("area > ")
         self.min_area.setAccessibleName("Minimum area")
         self._title = make_title("")

@@ -49,6 +49,9 @@ __all__ = ["Panel", "breakable", "scrolling"]
 
 LONGEST_WORD = 16
 
+# Of a list of words, which it cuts off there
+NARROWEST = 70
+
 ALIGN, UNDO = "Align after layer", "Undo"
 ALIGN_HELP = "Lay the after layer on before, as it was found to lie: only its affine changes, not its data."
 
@@ -66,7 +69,7 @@ class Panel(QWidget):
         self.compare_button = _button("Compare", "Compare the two images with these settings.")
         self.cancel_button = _button("Cancel", "Give up what is under way; what is shown stays.")
         self.follow_box = _check(
-            "Follow the viewer",
+            "Follow viewer",
             "Compare what is on the screen, one frame with one frame, whenever a slider moves, the data are edited or "
             "a setting changes. The result takes the place of one of all frames; Compare ends it and brings that back.",
         )
@@ -101,7 +104,7 @@ class Panel(QWidget):
         )
         self.review_button = _button("Review", "Open or ignore what was decided; Export saves it.")
         self.ignore_button = _button(
-            "Ignore region",
+            "Ignore",
             "Ignore the marked region from now on: add it to the layer picked for Ignore, or to a new one; compare.",
         )
         self.copy_button = _button("Copy table", "Copy the whole table, to paste it into a spreadsheet.")
@@ -114,6 +117,9 @@ class Panel(QWidget):
             action = QAction(title, self.table)
             action.triggered.connect(button.click)
             self.table.addAction(action)
+        for box in (self.presets, self.form.fields["align"].native):
+            # Two of them stand side by side in a narrow dock
+            box.setMinimumWidth(NARROWEST)
         self._keyed: dict[str, QWidget] = {
             "real": self.review.buttons[REAL],
             "not_real": self.review.buttons[NOT_REAL],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -59,7 +59,7 @@ def keep_review(before: Image, after: Image, review: Review) -> None:
     _reviews.setdefault(before, weakref.WeakKeyDictionary())[after] = review
 
 
-def describe_layers(layers: dict[str, tuple[Any, str, str | None]]) -> dict[str, Any]:
+def describe_layers(layers: Mapping[str, tuple[Any, str, str | None]]) -> dict[str, Any]:
     """Return what two layers can be known by later, from the array, the name and the file of each."""
     from ..review_files import describe_image
 
@@ -74,7 +74,7 @@ def sources_of(before: Image, after: Image) -> dict[str, tuple[Any, str, str | N
     }
 
 
-def open_review(place: Path, layers: dict[str, tuple[Any, str, str | None]], progress: Progress) -> Opened:
+def open_review(place: Path, layers: Mapping[str, tuple[Any, str, str | None]], progress: Progress) -> Opened:
     """Read a review, and hold it against two layers; errors are sentences.
 
     Raises
@@ -144,6 +144,7 @@ class Reviewer(QObject):
     def write_note(self) -> None:
         """Give the region that was marked when the line was begun the note in it."""
         note = self._panel.review.note.text()
+        self._panel.review.note.setModified(False)
         shown = self._find_shown()
         if shown is None or not self._noted:
             return
@@ -154,6 +155,9 @@ class Reviewer(QObject):
 
     def show(self, comparison: Comparison | None, label: int) -> None:
         """Show what was decided of the marked region."""
+        if label != self._noted and self._panel.review.note.isModified():
+            # What was typed is not lost, whatever leads on
+            self.write_note()
         row = self._panel.review
         columns = {} if comparison is None else comparison.region_columns
         verdict, note = "", ""
