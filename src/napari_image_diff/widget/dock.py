@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -305,7 +305,7 @@ class ComparisonWidget(QWidget):
             self._say(f"'{replaced}' got other data while it was compared. Press Compare again.")
             return
         with self.looker.set_aside():
-            comparison = self._place(result, job.before, job.after, add=ALWAYS, frame=job.frame)
+            comparison = self._place(result, job.before, job.after, add=ALWAYS, frame=job.frame, masks=job.layers)
             if self._pair == (job.before, job.after):
                 self._show(comparison)
         if self._pair == (job.before, job.after):
@@ -339,7 +339,9 @@ class ComparisonWidget(QWidget):
         if before is not None and after is not None:
             shown = bool(self._find_results())
             with nullcontext() if shown else self.looker.set_aside():
-                comparison = self._place(result, before, after, frame=None, add=() if shown else ALWAYS)
+                comparison = self._place(
+                    result, before, after, frame=None, add=() if shown else ALWAYS, masks=self._mask
+                )
                 self._show(comparison)
             self._refresh()
 
@@ -352,6 +354,7 @@ class ComparisonWidget(QWidget):
         frame: Frame,
         roles: Container[str] = ROLES,
         add: Container[str] = (),
+        masks: Mapping[str, Layer] | None = None,
     ) -> Comparison:
         """Put layers of a result into the viewer; return the comparison, with what was decided of it until now."""
         comparison = result.comparison
@@ -359,7 +362,7 @@ class ComparisonWidget(QWidget):
         self._placing = True
         try:
             layers = [layer_data for layer_data in result.layers if role_of(layer_data[1]) in roles]
-            place(self._viewer, comparison, before, after, layers, add=add, frame=frame)
+            place(self._viewer, comparison, before, after, layers, add=add, frame=frame, masks=masks)
             if review_of(before, after) is not result.review:
                 # Something was decided while it was worked out
                 comparison = self.reviewer.tell(comparison, before, after, result.frame)
