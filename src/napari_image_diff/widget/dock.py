@@ -22,6 +22,7 @@ from ..placing import ALWAYS, Frame, annotate, comparison_of, frame_compared, pl
 from ..settings import Settings
 from ..verdicts import NOT_REAL, OPEN, REAL, Verdict
 from .contrast import SameContrast
+from .copying import Copier
 from .cutting import Cutter
 from .exporting import Exporter
 from .following import Follower
@@ -93,6 +94,7 @@ class ComparisonWidget(QWidget):
         self.reviewer = Reviewer(self.panel, self._runs, self._find_reviewed, self.panel.table.go_to, self)
         self.follower = Follower(napari_viewer, self.panel, self._runs, self)
         self.exporter = Exporter(self.panel.export_button, self._find_shown, self)
+        self.copier = Copier(self.panel.copy_button, napari_viewer, self._find_shown, self.panel.table.copy, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(scrolling(self.panel))
@@ -582,7 +584,6 @@ class ComparisonWidget(QWidget):
         panel.evidence_box.clicked.connect(partial(self.show_extra, "evidence"))
         panel.forgiven_box.clicked.connect(partial(self.show_extra, "forgiven"))
         panel.ignore_button.clicked.connect(self.ignore_region)
-        panel.copy_button.clicked.connect(panel.table.copy)
         panel.next_button.clicked.connect(self.tour.go_next)
         panel.curve.picked.connect(self.go_to_frame)
         panel.worst_button.clicked.connect(self.go_to_worst_frame)

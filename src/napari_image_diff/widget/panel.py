@@ -104,15 +104,16 @@ class Panel(QWidget):
             "Ignore region",
             "Ignore the marked region from now on: add it to the layer picked for Ignore, or to a new one; compare.",
         )
-        self.copy_button = _button("Copy table", "Copy the whole table, to paste it into a spreadsheet.")
+        self.copy_button = _button("Copy", "Copy the table, or what was done as Python code.")
         self.export_button = _button("Export", "Save what is shown: a report, or one of its parts.")
         self.presets = PresetPicker()
         self.form = SettingsForm()
         self.align_button = _button(ALIGN, "")
         self.advanced = self._fold()
-        for title, button in ("Ignore this region from now on", self.ignore_button), ("Copy table", self.copy_button):
+        acts = ("Ignore this region from now on", self.ignore_button.click), ("Copy table", self.table.copy)
+        for title, act in acts:
             action = QAction(title, self.table)
-            action.triggered.connect(button.click)
+            action.triggered.connect(act)
             self.table.addAction(action)
         self._keyed: dict[str, QWidget] = {
             "real": self.review.buttons[REAL],
@@ -227,7 +228,8 @@ class Panel(QWidget):
         else:
             text = f"{row + 1:,} of {count:,}"
         self.position.setText(text if not count else f"{text}, {left:,} open")
-        for button in (self.previous_button, self.next_button, self.copy_button):
+        self.copy_button.setEnabled(count is not None)
+        for button in (self.previous_button, self.next_button):
             button.setEnabled(bool(count))
         self.ignore_button.setEnabled(row >= 0)
 
