@@ -36,7 +36,7 @@ FLOORS = [
         "mixing",
         "filtering",
     },
-    {"tiles", "evidence", "warping"},
+    {"tiles", "evidence", "warping", "settings_files"},
     {"planes", "detection", "regridding"},
     {"frames", "sweeps", "kinds", "blocks"},
     {"pairing", "volumes", "measured", "streaming", "cropping"},

@@ -34,6 +34,7 @@ from .pickers import SHOWN, LayerListener
 from .probe import describe_values
 from .reviewing import Reviewer, Shown, review_of
 from .running import Runs
+from .storing import load_settings, save_settings_of
 from .tour import RegionTour
 from .viewing import CanvasHooks, frame_of, go_to_frame
 from .work import Job, Result, warm_up
@@ -574,12 +575,22 @@ class ComparisonWidget(QWidget):
         self.panel.show_settings(settings)
         self._follow_controls()
 
+    def save_settings(self) -> None:
+        """Ask for a file, and save the settings in it."""
+        self._say(save_settings_of(self.panel))
+
+    def load_settings(self) -> None:
+        """Ask for a file of settings, and show them; a result that is shown follows, as far as it can."""
+        self._say(load_settings(self.panel, self._take_preset))
+
     def _connect(self) -> None:
         panel, layers = self.panel, self._viewer.layers
         panel.pickers.changed.connect(self._sync)
         panel.compare_button.clicked.connect(self.compare)
         panel.cancel_button.clicked.connect(self.cancel)
         panel.presets.chosen.connect(self._take_preset)
+        panel.save_button.clicked.connect(self.save_settings)
+        panel.load_button.clicked.connect(self.load_settings)
         panel.align_button.clicked.connect(self.align_after)
         panel.evidence_box.clicked.connect(partial(self.show_extra, "evidence"))
         panel.forgiven_box.clicked.connect(partial(self.show_extra, "forgiven"))

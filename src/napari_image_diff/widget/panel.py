@@ -109,6 +109,10 @@ class Panel(QWidget):
         self.presets = PresetPicker()
         self.form = SettingsForm()
         self.align_button = _button(ALIGN, "")
+        self.save_button = _button("Save settings…", "Save all settings as JSON, as --save-settings does.")
+        self.load_button = _button(
+            "Load settings…", "Load settings from JSON: saved here, by --save-settings, or in the record of a report."
+        )
         self.advanced = self._fold()
         acts = ("Ignore this region from now on", self.ignore_button.click), ("Copy table", self.table.copy)
         for title, act in acts:
@@ -239,6 +243,9 @@ class Panel(QWidget):
             layout.setContentsMargins(0, 0, 0, 0)
         fold.toggleButton().setToolTip("Show or hide the settings that are seldom needed.")
         fold.addWidget(self.form)
+        files = QWidget()
+        files.setLayout(_row(self.save_button, self.load_button))
+        fold.addWidget(files)
         # Arrows in the text, which follows the theme: superqt draws its icons once, black in the dark theme too
         for set_icon in fold.setExpandedIcon, fold.setCollapsedIcon:
             set_icon(QIcon())
