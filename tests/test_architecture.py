@@ -36,7 +36,7 @@ FLOORS = [
         "mixing",
         "filtering",
     },
-    {"tiles", "evidence", "warping"},
+    {"tiles", "evidence", "warping", "settings_files"},
     {"planes", "detection", "regridding"},
     {"frames", "sweeps", "kinds", "blocks"},
     {"pairing", "volumes", "measured", "streaming", "cropping"},
@@ -46,7 +46,7 @@ FLOORS = [
     {"boxes", "geometry", "samples", "records", "review", "judging", "page", "files", "options", "loading"},
     {"placing", "zarr_files", "batches", "summaries", "masks", "overlaying"},
     {"layers", "report"},
-    {"runs", "review_files", "looks"},
+    {"runs", "review_files", "looks", "scripting"},
     {"cli", "widget"},
     {"__main__"},
 ]

@@ -139,7 +139,9 @@ def add_comparison(
     axes, spacing = axes_of(before, after, frame, ndim), spacing_of(before, ndim)
     comparison = compare(laid.before, laid.after, settings, axes=axes, spacing=spacing, overlap=laid.overlap, **masks)
     comparison = add_record(comparison, overlay)
-    place(viewer, comparison, before, after, layers_of(comparison, before, after, more=True), frame=frame)
+    shown = layers_of(comparison, before, after, more=True)
+    given = {name: mask for name, mask in (("inside", inside), ("ignore", ignore)) if mask is not None}
+    place(viewer, comparison, before, after, shown, frame=frame, masks=given)
     return comparison
 
 

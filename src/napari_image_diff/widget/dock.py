@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from ..placing import ALWAYS, Frame, annotate, comparison_of, frame_compared, pl
 from ..settings import Settings
 from ..verdicts import NOT_REAL, OPEN, REAL, Verdict
 from .contrast import SameContrast
+from .copying import Copier
 from .cutting import Cutter
 from .exporting import Exporter
 from .following import Follower
@@ -33,6 +34,7 @@ from .pickers import SHOWN, LayerListener
 from .probe import describe_values
 from .reviewing import Reviewer, Shown, review_of
 from .running import Runs
+from .storing import load_settings, save_settings_of
 from .tour import RegionTour
 from .viewing import CanvasHooks, frame_of, go_to_frame
 from .work import Job, Result, warm_up
@@ -93,6 +95,7 @@ class ComparisonWidget(QWidget):
         self.reviewer = Reviewer(self.panel, self._runs, self._find_reviewed, self.panel.table.go_to, self)
         self.follower = Follower(napari_viewer, self.panel, self._runs, self)
         self.exporter = Exporter(self.panel.export_button, self._find_shown, self)
+        self.copier = Copier(self.panel.copy_button, napari_viewer, self._find_shown, self.panel.table.copy, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(scrolling(self.panel))
@@ -305,7 +308,7 @@ class ComparisonWidget(QWidget):
             self._say(f"'{replaced}' got other data while it was compared. Press Compare again.")
             return
         with self.looker.set_aside():
-            comparison = self._place(result, job.before, job.after, add=ALWAYS, frame=job.frame)
+            comparison = self._place(result, job.before, job.after, add=ALWAYS, frame=job.frame, masks=job.layers)
             if self._pair == (job.before, job.after):
                 self._show(comparison)
         if self._pair == (job.before, job.after):
@@ -339,7 +342,9 @@ class ComparisonWidget(QWidget):
         if before is not None and after is not None:
             shown = bool(self._find_results())
             with nullcontext() if shown else self.looker.set_aside():
-                comparison = self._place(result, before, after, frame=None, add=() if shown else ALWAYS)
+                comparison = self._place(
+                    result, before, after, frame=None, add=() if shown else ALWAYS, masks=self._mask
+                )
                 self._show(comparison)
             self._refresh()
 
@@ -352,6 +357,7 @@ class ComparisonWidget(QWidget):
         frame: Frame,
         roles: Container[str] = ROLES,
         add: Container[str] = (),
+        masks: Mapping[str, Layer] | None = None,
     ) -> Comparison:
         """Put layers of a result into the viewer; return the comparison, with what was decided of it until now."""
         comparison = result.comparison
@@ -359,7 +365,7 @@ class ComparisonWidget(QWidget):
         self._placing = True
         try:
             layers = [layer_data for layer_data in result.layers if role_of(layer_data[1]) in roles]
-            place(self._viewer, comparison, before, after, layers, add=add, frame=frame)
+            place(self._viewer, comparison, before, after, layers, add=add, frame=frame, masks=masks)
             if review_of(before, after) is not result.review:
                 # Something was decided while it was worked out
                 comparison = self.reviewer.tell(comparison, before, after, result.frame)
@@ -569,17 +575,26 @@ class ComparisonWidget(QWidget):
         self.panel.show_settings(settings)
         self._follow_controls()
 
+    def save_settings(self) -> None:
+        """Ask for a file, and save the settings in it."""
+        self._say(save_settings_of(self.panel))
+
+    def load_settings(self) -> None:
+        """Ask for a file of settings, and show them; a result that is shown follows, as far as it can."""
+        self._say(load_settings(self.panel, self._take_preset))
+
     def _connect(self) -> None:
         panel, layers = self.panel, self._viewer.layers
         panel.pickers.changed.connect(self._sync)
         panel.compare_button.clicked.connect(self.compare)
         panel.cancel_button.clicked.connect(self.cancel)
         panel.presets.chosen.connect(self._take_preset)
+        panel.save_button.clicked.connect(self.save_settings)
+        panel.load_button.clicked.connect(self.load_settings)
         panel.align_button.clicked.connect(self.align_after)
         panel.evidence_box.clicked.connect(partial(self.show_extra, "evidence"))
         panel.forgiven_box.clicked.connect(partial(self.show_extra, "forgiven"))
         panel.ignore_button.clicked.connect(self.ignore_region)
-        panel.copy_button.clicked.connect(panel.table.copy)
         panel.next_button.clicked.connect(self.tour.go_next)
         panel.curve.picked.connect(self.go_to_frame)
         panel.worst_button.clicked.connect(self.go_to_worst_frame)

@@ -203,8 +203,9 @@ class _Job(NamedTuple):
         found = compare(laid.before, laid.after, self.settings, overlap=laid.overlap, progress=progress, **self.mask)
         found = add_record(found, self.overlay)
         if shown := self._describe():
-            index = list(self.places[1] or self.places[0])
-            found = dataclasses.replace(found, resolved={**found.resolved, "shown": shown, "shown_index": index})
+            frames = dict(zip(("before", "after"), self.places, strict=True))
+            notes = {"shown": shown, "shown_index": list(self.places[1] or self.places[0]), "shown_frames": frames}
+            found = dataclasses.replace(found, resolved={**found.resolved, **notes})
         return Result.of(found, self.before, self.after, self.places[1] or self.places[0])
 
     def _describe(self) -> str:

@@ -107,15 +107,20 @@ class Panel(QWidget):
             "Ignore",
             "Ignore the marked region from now on: add it to the layer picked for Ignore, or to a new one; compare.",
         )
-        self.copy_button = _button("Copy table", "Copy the whole table, to paste it into a spreadsheet.")
+        self.copy_button = _button("Copy", "Copy the table, or what was done as Python code.")
         self.export_button = _button("Export", "Save what is shown: a report, or one of its parts.")
         self.presets = PresetPicker()
         self.form = SettingsForm()
         self.align_button = _button(ALIGN, "")
+        self.save_button = _button("Save settings…", "Save all settings as JSON, as --save-settings does.")
+        self.load_button = _button(
+            "Load settings…", "Load settings from JSON: saved here, by --save-settings, or in the record of a report."
+        )
         self.advanced = self._fold()
-        for title, button in ("Ignore this region from now on", self.ignore_button), ("Copy table", self.copy_button):
+        acts = ("Ignore this region from now on", self.ignore_button.click), ("Copy table", self.table.copy)
+        for title, act in acts:
             action = QAction(title, self.table)
-            action.triggered.connect(button.click)
+            action.triggered.connect(act)
             self.table.addAction(action)
         for box in (self.presets, self.form.fields["align"].native):
             # Two of them stand side by side in a narrow dock
@@ -233,7 +238,8 @@ class Panel(QWidget):
         else:
             text = f"{row + 1:,} of {count:,}"
         self.position.setText(text if not count else f"{text}, {left:,} open")
-        for button in (self.previous_button, self.next_button, self.copy_button):
+        self.copy_button.setEnabled(count is not None)
+        for button in (self.previous_button, self.next_button):
             button.setEnabled(bool(count))
         self.ignore_button.setEnabled(row >= 0)
 
@@ -243,6 +249,9 @@ class Panel(QWidget):
             layout.setContentsMargins(0, 0, 0, 0)
         fold.toggleButton().setToolTip("Show or hide the settings that are seldom needed.")
         fold.addWidget(self.form)
+        files = QWidget()
+        files.setLayout(_row(self.save_button, self.load_button))
+        fold.addWidget(files)
         # Arrows in the text, which follows the theme: superqt draws its icons once, black in the dark theme too
         for set_icon in fold.setExpandedIcon, fold.setCollapsedIcon:
             set_icon(QIcon())

@@ -18,7 +18,7 @@ from .reviewing import review_of
 from .running import Progress
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from napari.layers import Image, Layer
 
     from ..comparison import Comparison
     from ..review import Review
@@ -63,13 +63,15 @@ class Job(NamedTuple):
     settings: Settings
     frame: Frame
     overlay: Overlay | None
+    layers: Mapping[str, Layer]
+    """Those that the mask was drawn of."""
 
     @classmethod
     def of(
         cls,
         before: Image,
         after: Image,
-        mask: Mapping[str, Any],
+        mask: Mapping[str, Layer],
         settings: Settings,
         frame: Frame,
         by_index: bool = False,
@@ -78,7 +80,7 @@ class Job(NamedTuple):
         settings = Settings.resolve(settings, channels=channels_of(before, after))
         drawn = {name: read_mask(layer, before, frame, settings.spatial_ndim) for name, layer in mask.items()}
         overlay = find_overlay(before, after, frame, spatial_ndim=settings.spatial_ndim, by_index=by_index)
-        return cls(before, after, (array_of(before), array_of(after)), drawn, settings, frame, overlay)
+        return cls(before, after, (array_of(before), array_of(after)), drawn, settings, frame, overlay, dict(mask))
 
     def run(self, progress: Progress) -> Result:
         """Compare the two; the engine is imported here, so that a first import does not hold up the window."""
