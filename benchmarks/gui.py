@@ -16,6 +16,7 @@ import numpy as np
 from napari.layers import Layer
 from numpy.typing import NDArray
 from qtpy.QtCore import QEventLoop, QTimer
+from qtpy.QtWidgets import QApplication
 
 from napari_image_diff.layers import layers_of
 from napari_image_diff.placing import LayerData, comparison_of, place, results_of
@@ -26,6 +27,7 @@ LARGE, MIDDLE = 4096, 2048
 REPEATS = 5
 DRAG_SECONDS = 4.0
 FOLLOWED = 20
+SWIPED, SWIPED_SIDES = 20, (512, 2048, 4096, 16384)
 
 
 def make_pair(side: int, changes: int = 300, seed: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -205,6 +207,41 @@ def measure_following(preset: str) -> tuple[float, float]:
     return 1 / float(np.median(followed)), 1 / float(np.median(alone))
 
 
+def measure_swiping(side: int) -> tuple[float, float]:
+    """Return how often a second the line of a swipe moves, and a layer's visibility is toggled, each time drawn.
+
+    Both are means, of turns that change places: every other toggle only hides.
+    """
+    viewer = napari.Viewer()
+    for name, image in zip(("before", "after"), make_pair(side), strict=True):
+        viewer.add_image(image, name=name)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-image-diff", "Image Difference")
+    wait_for(lambda: not Run.any_under_way())
+    drawn: list[float] = []
+    viewer.window._qt_viewer.canvas._scene_canvas.events.draw.connect(lambda event: drawn.append(time.perf_counter()))
+
+    def time_steps(steps: list[Callable[[], object]]) -> list[float]:
+        seconds = []
+        for step in steps:
+            begin, count = time.perf_counter(), len(drawn)
+            step()
+            while len(drawn) == count:
+                QApplication.processEvents()
+            seconds.append(time.perf_counter() - begin)
+        return seconds
+
+    layer = viewer.layers["after"]
+    swiped: list[float] = []
+    toggled: list[float] = []
+    for _ in range(REPEATS):
+        toggled += time_steps([partial(setattr, layer, "visible", turn % 2 == 1) for turn in range(SWIPED)])
+        dock.looker.enter("swipe")
+        swiped += time_steps([partial(dock.looker.swipe_to, place) for place in np.linspace(0.1, 0.9, SWIPED)])
+        dock.looker.leave()
+    viewer.close()
+    return 1 / float(np.mean(swiped)), 1 / float(np.mean(toggled))
+
+
 def main() -> None:
     """Measure everything and print the table."""
     viewer, dock = open_dock(LARGE)
@@ -214,6 +251,7 @@ def main() -> None:
     viewer, dock = open_dock(MIDDLE)
     rate = measure_drag(viewer, dock)
     viewer.close()
+    swipes = {side: measure_swiping(side) for side in SWIPED_SIDES}
     followed = {preset: measure_following(preset) for preset in ("Classic", "Detect")}
     rows = [
         (f"ticks within 50 ms while comparing {LARGE} x {LARGE}", f"{share:.2%}", "99 %", f"longest {longest:.2f} s"),
@@ -229,6 +267,11 @@ def main() -> None:
             (f"edits followed, {preset}, over setting data, {MIDDLE} x {MIDDLE}", f"{live / alone:.2f}", "0.75", detail)
             for preset, (live, alone) in followed.items()
             for detail in [f"{live:.1f} / {alone:.1f} a second"]
+        ),
+        *(
+            (f"swipe, over toggling visibility, {side} x {side}", f"{rate / toggled:.2f}", "0.80", detail)
+            for side, (rate, toggled) in swipes.items()
+            for detail in [f"{rate:.1f} / {toggled:.1f} a second"]
         ),
     ]
     print(f"| {'measure':<58} | {'measured':>8} | {'target':>6} | {'detail':<22} |")

@@ -320,7 +320,7 @@ def test_swipe_shows_before_up_to_the_line_and_after_beyond(compared: Any, image
     for place in 300, 500, 700:
         ways.line.setValue(place)
         found = gray(picture(layer))
-        cut = round(line.data[0, 0, 1] + 0.5)
+        cut = round(line.data_to_world((0, 0))[1] + 0.5)
         np.testing.assert_array_equal(found[:, :cut], images[0][:, :cut])
         np.testing.assert_array_equal(found[:, cut:], images[1][:, cut:])
         # In the canvas the line stands where the slider does
@@ -329,7 +329,7 @@ def test_swipe_shows_before_up_to_the_line_and_after_beyond(compared: Any, image
         assert (cut - 0.5 - center) * zoom / width + 0.5 == pytest.approx(place / 1000, abs=0.51 * zoom / width)
     ways.across_box.click()
     ways.line.setValue(400)
-    cut = round(line.data[0, 0, 0] + 0.5)
+    cut = round(line.data_to_world((0, 0))[0] + 0.5)
     found = gray(picture(layer))
     np.testing.assert_array_equal(found[:cut], images[0][:cut])
     np.testing.assert_array_equal(found[cut:], images[1][cut:])
@@ -342,8 +342,8 @@ def test_the_line_stays_in_its_place_on_the_screen(compared: Any) -> None:
     line, camera = viewer.layers["swipe line"], viewer.scene.camera
     for center, zoom in ((60, 40), 8.0), ((30, 100), 3.0), ((90, 20), 12.0):
         camera.center, camera.zoom = (0, *center), zoom
-        assert line.data[0, 0, 1] == pytest.approx(center[1], abs=0.51)
-        assert line.edge_width * zoom == pytest.approx(3.0, rel=0.01)
+        assert line.data_to_world((0, 0))[1] == pytest.approx(center[1], abs=0.51)
+        assert line.scale[1] * zoom == pytest.approx(3.0, rel=0.01)
 
 
 @pytest.mark.parametrize("across", [False, True])
@@ -529,6 +529,21 @@ def test_on_the_screen_it_is_what_the_layer_alone_shows(compared: Any) -> None:
     np.testing.assert_allclose(found[:, : middle - width], shots["a"][:, : middle - width], atol=8)
     np.testing.assert_allclose(found[:, middle + width :], shots["b"][:, middle + width :], atol=8)
     assert np.abs(shots["a"] - shots["b"]).max() > 50
+
+
+def test_a_layer_can_be_hidden_right_after(compared: Any) -> None:
+    # Graphics crashed where two layers were gone and nothing had been drawn since
+    viewer, dock = compared(show=True)
+    for way in WAYS:
+        dock.looker.toggle(way)
+        viewer.screenshot(flash=False)
+        dock.looker.leave()
+        for layer in list(viewer.layers)[1:]:
+            layer.visible = False
+        assert viewer.screenshot(canvas_only=True, flash=False).any()
+        for layer in viewer.layers:
+            layer.visible = True
+        viewer.screenshot(flash=False)
 
 
 # ---------------------------------------------------------------- any layers

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import boxes, mixing
-from .geometry import array_of, lift_transforms, transforms_of, transforms_of_plane, world_of
+from .geometry import affine_of, array_of, lift_transforms, transforms_of, transforms_of_plane, world_of
 from .layers import BOX_COLOR
 from .placing import Frame
 from .warping import tidy_matrix
@@ -32,8 +32,6 @@ __all__ = [
     "redraw",
     "sides_between",
 ]
-
-LINE_COLOR = "#ffffff"
 
 # Steps of a colour map, which napari goes between
 COLORS = 256
@@ -150,25 +148,28 @@ def redraw(layer: Any, lines: Outline) -> None:
     layer.features = {"label": lines.labels}
 
 
-def draw_line(grid: Grid, cut: float, axis: int) -> Vectors:
-    """Return the line of a swipe, along all of the image: before ends there, and after begins."""
-    from napari.layers import Vectors
+def draw_line(grid: Grid) -> Image:
+    """Return the line of a swipe: a single white pixel, which is drawn, and moved, faster than any shape."""
+    from napari.layers import Image
 
-    return Vectors(
-        place_line(grid, cut, axis),
-        name="swipe line",
-        edge_color=LINE_COLOR,
-        vector_style="line",
-        **_plane_of(grid.where),
-    )
+    return Image(np.ones((1, 1), np.uint8), name="swipe line", contrast_limits=(0, 1), **_plane_of(grid.where))
 
 
-def place_line(grid: Grid, cut: float, axis: int) -> NDArray[np.float64]:
-    """Return the line of a swipe as the data of its layer: a pixel begins half a pixel before its place."""
-    begin, way = np.full(2, -0.5), np.zeros(2)
-    begin[axis] = cut - 0.5
-    way[1 - axis] = grid.shape[axis - 1]
-    return np.array([[begin, way]])
+def place_line(layer: Image, cut: float, axis: int, width: float) -> dict[str, NDArray[np.float64]]:
+    """Return where the line of a swipe is, along all of a mixture in colour, as attributes of the line's layer.
+
+    Before ends at `cut`, a row or column with `axis` 0 or 1, and after begins: half a pixel before its place. The line
+    is `width` pixels wide.
+    """
+    sides = np.array(array_of(layer).shape[-3:-1], np.float64)
+    middle = (sides - 1) / 2
+    middle[axis] = cut - 0.5
+    sides[axis] = width
+    lead = (0,) * (layer.ndim - 2)
+    way = np.subtract(layer.data_to_world((*lead, *middle)), layer.data_to_world((*lead, 0, 0)))[-2:]
+    # The affine comes after all others
+    way = np.linalg.solve(affine_of(layer)[-3:-1, -3:-1], way)
+    return {"scale": np.asarray(layer.scale[-2:]) * sides, "translate": np.asarray(layer.translate[-2:]) + way}
 
 
 def _plane_of(where: Mapping[str, Any]) -> dict[str, Any]:

@@ -210,13 +210,19 @@ def swipe(
     *,
     cut: float,
     axis: int = 1,
+    line: bool = False,
 ) -> NDArray[Any]:
-    """Return before up to a line and after beyond it: the columns (with `axis` 0 the rows) from `cut` on."""
+    """Return before up to a line and after beyond it: the columns (with `axis` 0 the rows) from `cut` on.
+
+    With `line`, the first column of after is white.
+    """
     places = (rows, cols)[axis]
     begin = int(np.searchsorted(places, cut))
     where = (slice(None), slice(begin)) if axis else slice(begin)
     found = after.copy()
     found[where] = before[where]
+    if line:
+        found[(slice(None), slice(begin, begin + 1)) if axis else slice(begin, begin + 1)] = 255
     return found
 
 

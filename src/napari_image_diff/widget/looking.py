@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QWidget
 
 from .. import mixing
 from ..geometry import real_layer
@@ -92,6 +93,9 @@ SHOWN = ("data", "set_data", "contrast_limits", "gamma", "colormap", "scale", "t
 # Canvas pixels from the line of a swipe within which it is taken hold of
 REACH = 8
 
+# Where pixels of the image are larger than so many of the screen, the line of a swipe is none of them
+LARGEST_PIXEL = 2.0
+
 # What a swipe changes: the canvas is drawn again, and no thumbnail
 QUICK: dict[str, Any] = {"thumbnail": False, "highlight": False, "extent": False}
 
@@ -151,20 +155,23 @@ class _Found:
 class Looker(QObject):
     """Shows the two picked layers in one way or another, and gives the view back as it found it.
 
-    What it shows are layers of its own, which share the data of the two; `changed` tells that there is another way, or
-    none. Nothing of it is left when it ends, and what the user changed meanwhile stays changed.
+    What it shows are layers of its own, which share the data of the two. Nothing of it is left when it ends, and what
+    the user changed meanwhile stays changed. `changed` tells that there is another way, or none, and `moved` that only
+    the line of a swipe or the picture of a blink is another.
     """
 
     changed = Signal()
+    moved = Signal()
 
     def __init__(
         self,
         viewer: ViewerModel,
         find_pair: Callable[[], tuple[Image, Image, Frame] | None],
         find_results: Callable[[], Mapping[str, Any]],
-        parent: QObject,
+        dock: QWidget,
     ) -> None:
-        super().__init__(parent)
+        super().__init__(dock)
+        self._dock = dock
         self.way = ""
         self.message = ""
         self.which = 0
@@ -243,6 +250,9 @@ class Looker(QObject):
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
         self._layers, self._links = [], []
+        if self._dock.isVisible():
+            # napari 0.9.2 with vispy 0.17 crashes where a layer is hidden after two were taken out and none was drawn
+            self._viewer.screenshot(canvas_only=True, flash=False)
         found.restore(self._viewer)
         self.changed.emit()
 
@@ -288,7 +298,7 @@ class Looker(QObject):
             return
         self.which = 1 - self.which
         self._mix_anew()
-        self.changed.emit()
+        self.moved.emit()
 
     def blink(self, rate: float) -> None:
         """Show the two in turns, so many of them a second; 0 ends that."""
@@ -310,7 +320,7 @@ class Looker(QObject):
         """Move the line of the swipe."""
         self.cut = float(np.clip(cut, 0, 1))
         self._mix_anew()
-        self.changed.emit()
+        self.moved.emit()
 
     def turn(self, across: bool) -> None:
         """Lay the line of the swipe across the canvas, or up and down."""
@@ -398,7 +408,7 @@ class Looker(QObject):
             shades = {"colormap": mixing.SIGNED_COLORS, "contrast_limits": (-limit, limit)}
             return [Image(levels, name=name, multiscale=True, **shades, **where)]
         image = Image(levels, name=name, multiscale=True, rgb=True, **where)
-        return [image, draw_line(Grid(self._mixing.shape, where), 0, 1)]
+        return [image, draw_line(Grid(self._mixing.shape, where))]
 
     def _find_limit(self, before: Image, after: Image) -> float:
         """Return the signed difference shown in full colour: twice what a region has, or a quarter of the contrast."""
@@ -418,16 +428,32 @@ class Looker(QObject):
         self._mixing.join = self._find_join(cut, axis)
         self._layers[0].refresh(**QUICK)
         for line in self._layers[1:]:
-            lines: Any = line
-            lines.visible = self.way == "swipe"
-            lines.data = place_line(Grid(self._mixing.shape, {}), cut, axis)
+            wanted = self.way == "swipe" and self._needs_line()
+            if line.visible != wanted:
+                line.visible = wanted
+            if wanted:
+                self._put_line(line, cut, axis)
         self._say_what()
+
+    def _needs_line(self) -> bool:
+        """Return whether the pixels of the image are too large on the screen for a column of them to be the line.
+
+        A line of its own costs more than the picture.
+        """
+        return bool(self._layers) and self._find_width(self._layers[0]) < EDGE_ON_SCREEN / LARGEST_PIXEL
+
+    def _put_line(self, line: Any, cut: int, axis: int) -> None:
+        """Lay the line of a swipe where before ends, as wide on the screen as ever."""
+        mixture: Any = self._layers[0]
+        for name, value in place_line(mixture, cut, axis, self._find_width(mixture)).items():
+            if not np.array_equal(getattr(line, name), value):
+                setattr(line, name, value)
 
     def _find_join(self, cut: int, axis: int) -> mixing.Join:
         """Return how the two are mixed, as the controls have it, with the line of a swipe at a row or column."""
         ways: dict[str, mixing.Join] = {
             "blink": partial(mixing.show, which=self.which),
-            "swipe": partial(mixing.swipe, cut=cut, axis=axis),
+            "swipe": partial(mixing.swipe, cut=cut, axis=axis, line=not self._needs_line()),
             "overlay": mixing.overlay,
             "signed": mixing.signed,
             "checkerboard": partial(mixing.checkerboard, tile=self.tile),
@@ -440,8 +466,9 @@ class Looker(QObject):
         names = dict(zip(("before", "after"), (layer.name for layer in self._pair[:2]), strict=True))
         text = self._viewer.canvas.overlays.text
         name = ("before", "after")[self.which]
-        text.text = f"{name}: {names[name]}" if self.way == "blink" else WAYS[self.way].caption.format(**names)
-        text.position, text.visible = "top_left", True
+        says = f"{name}: {names[name]}" if self.way == "blink" else WAYS[self.way].caption.format(**names)
+        if (text.text, text.position, text.visible) != (says, "top_left", True):
+            text.text, text.position, text.visible = says, "top_left", True
 
     def _find_cut(self) -> tuple[int, int]:
         """Return the first row or column of after where the line of the swipe is, and which of the two it is."""
@@ -479,9 +506,13 @@ class Looker(QObject):
         for layer in self._layers:
             if hasattr(layer, "edge_width"):
                 lines: Any = layer
-                here, there = (lines.data_to_world((*(0,) * (lines.ndim - 1), column)) for column in (0, 1))
-                pixel = float(np.linalg.norm(np.subtract(there, here))) * self._viewer.scene.camera.zoom
-                lines.edge_width = max(EDGE_ON_SCREEN / max(pixel, 1e-12), 1e-3)
+                lines.edge_width = self._find_width(layer)
+
+    def _find_width(self, layer: Layer) -> float:
+        """Return how many pixels of a layer are as wide as lines are on the screen."""
+        here, there = (layer.data_to_world((*(0,) * (layer.ndim - 1), column)) for column in (0, 1))
+        pixel = float(np.linalg.norm(np.subtract(there, here))) * self._viewer.scene.camera.zoom
+        return float(max(EDGE_ON_SCREEN / max(pixel, 1e-12), 1e-3))
 
     def _end_if_lost(self, event: Any) -> None:
         """End where somebody took out a layer that it shows, or needs the view otherwise."""

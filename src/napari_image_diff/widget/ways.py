@@ -89,6 +89,7 @@ class WayRow(QWidget):
         self.across_box.toggled.connect(looker.turn)
         self.tile.valueChanged.connect(looker.resize_tiles)
         looker.changed.connect(self.show_way)
+        looker.moved.connect(self.show_way)
         self.show_way()
 
     def show_way(self) -> None:
