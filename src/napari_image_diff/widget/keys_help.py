@@ -37,6 +37,7 @@ class KeysHelp(QDialog):
         self.table.setHorizontalHeaderLabels(["Key", "What it does"])
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.table.setWordWrap(False)
         self.table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         across, down = self.table.horizontalHeader(), self.table.verticalHeader()
         assert across is not None
