@@ -85,7 +85,22 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
 
 @pytest.fixture
-def open_dock(qtbot: Any, make_napari_viewer_proxy: Any, images: Images) -> Iterator[Callable[..., Any]]:
+def preferences(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], Any]]:
+    """What the user has set for the plugin: nothing to begin with, whatever there is on this machine."""
+    from napari import settings
+
+    monkeypatch.setattr(settings, "_CFG_PATH", str(tmp_path_factory.mktemp("preferences") / "settings.yaml"))
+    settings._clear_plugin_settings_cache()
+    yield lambda: settings.get_plugin_settings("napari-image-diff")
+    settings._clear_plugin_settings_cache()
+
+
+@pytest.fixture
+def open_dock(
+    preferences: Any, qtbot: Any, make_napari_viewer_proxy: Any, images: Images
+) -> Iterator[Callable[..., Any]]:
     """Open docks as napari does, by default on a viewer of two images; at the end no run and no thread may be left."""
     from napari_image_diff.widget.running import Run, _one_thread
 

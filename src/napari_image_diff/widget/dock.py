@@ -27,10 +27,12 @@ from .cutting import Cutter
 from .exporting import Exporter
 from .following import Follower
 from .keys import find_keys
+from .keys_help import KeysHelp
 from .looking import WAYS, Looker
 from .notices import find_change, find_obstacle, find_way
 from .panel import Panel, breakable, scrolling
 from .pickers import SHOWN, LayerListener
+from .preferences import begin_settings, key_events
 from .probe import describe_values
 from .reviewing import Reviewer, Shown, review_of
 from .running import Runs
@@ -91,6 +93,8 @@ class ComparisonWidget(QWidget):
         self.looker = Looker(napari_viewer, self._find_pair, self._find_results, self)
         self.panel.ways.connect(self.looker)
         self._hooks: CanvasHooks | None = None
+        self._keys_trouble = ""
+        self.keys_help = KeysHelp(self)
         self._frame_shown: tuple[int, ...] = ()
         self.reviewer = Reviewer(self.panel, self._runs, self._find_reviewed, self.panel.table.go_to, self)
         self.follower = Follower(napari_viewer, self.panel, self._runs, self)
@@ -99,6 +103,7 @@ class ComparisonWidget(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(scrolling(self.panel))
+        self.panel.show_settings(begin_settings())
         self._connect()
         self._show(None)
         self._sync()
@@ -214,6 +219,8 @@ class ComparisonWidget(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:
         """Listen to the canvas, and catch up with what happened while the dock was hidden."""
         super().showEvent(event)
+        if (events := key_events()) is not None:
+            events.connect(self._bind_keys)
         self._bind_keys()
         self.reset_choices()
         if self.panel.follow_box.isChecked():
@@ -222,6 +229,8 @@ class ComparisonWidget(QWidget):
     def hideEvent(self, event: QHideEvent | None) -> None:
         """Leave keys and clicks to others, and follow nothing. No more than that: floating hides the dock too."""
         super().hideEvent(event)
+        if (events := key_events()) is not None:
+            events.disconnect(self._bind_keys)
         self._release_keys()
         self.follower.stop()
 
@@ -265,13 +274,15 @@ class ComparisonWidget(QWidget):
             self.panel.table.step(1 if name == "next_region" else -1)
         return None
 
-    def _bind_keys(self) -> None:
-        """Listen to keys and clicks in the canvas."""
+    def _bind_keys(self, event: Any = None) -> None:
+        """Listen to clicks in the canvas, and to the keys that the user wants now."""
         self._release_keys()
         keys, self._keys_trouble = find_keys()
         self._hooks = CanvasHooks(self._viewer, self.tour.pick_at, self.act, keys)
         self._hooks.attach()
         self.panel.show_keys(keys)
+        self.keys_help.show_keys(keys)
+        self._refresh()
 
     def _release_keys(self) -> None:
         if self._hooks is not None:
@@ -552,7 +563,7 @@ class ComparisonWidget(QWidget):
         panel.index_box.setVisible(differs)
         stands = self.follower.trouble if self.follower.active and None not in self._pair else obstacle
         said = stands, self._message, self.looker.message, self._say_change(), remark, self.exporter.message
-        notice = "\n".join(filter(None, said))
+        notice = "\n".join(filter(None, (*said, self._keys_trouble)))
         panel.notice.setText(breakable(notice))
         panel.notice.setVisible(bool(notice))
         panel.compare_button.setEnabled(not obstacle)
@@ -589,6 +600,7 @@ class ComparisonWidget(QWidget):
         panel.compare_button.clicked.connect(self.compare)
         panel.cancel_button.clicked.connect(self.cancel)
         panel.presets.chosen.connect(self._take_preset)
+        panel.ways.keys_button.clicked.connect(self.keys_help.open_window)
         panel.save_button.clicked.connect(self.save_settings)
         panel.load_button.clicked.connect(self.load_settings)
         panel.align_button.clicked.connect(self.align_after)

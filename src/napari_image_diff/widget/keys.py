@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from app_model.types import KeyBinding
+from app_model.types import KeyBinding, KeyCode
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes, Surface, Tracks, Vectors
-from napari.settings import get_plugin_settings, get_settings
+from napari.settings import get_settings
 
-__all__ = ["ACTIONS", "PLUGIN", "Action", "find_keys", "keys_of_napari", "with_key"]
+from .preferences import wanted_keys
 
-PLUGIN = "napari-image-diff"
+__all__ = ["ACTIONS", "Action", "find_keys", "keys_of_napari", "with_key"]
 
 
 class Action(NamedTuple):
@@ -45,21 +45,18 @@ def find_keys() -> tuple[dict[str, str], str]:
 
     They are those of the plugin settings. A key that napari uses, that two actions have, or that is none, is left out.
     """
-    try:
-        wanted = dict(get_plugin_settings(PLUGIN).shortcuts)
-    except (KeyError, AttributeError):  # not installed as a plugin, as in a script
-        wanted = {}
+    wanted = wanted_keys()
     taken, found, troubles = keys_of_napari(), {}, []
     for name, action in ACTIONS.items():
-        key = str(wanted.get(name, action.key)).strip()
+        key = wanted.get(name, action.key).strip()
         if not key:
             continue
         try:
             binding = KeyBinding.from_str(key)
         except (KeyError, ValueError):
             binding = None
-        # An unknown sign is a binding to nothing
-        if binding is None or not str(binding):
+        # An unknown sign is a binding to nothing, and napari's canvas hears of no keys one after the other
+        if binding is None or len(binding.parts) > 1 or binding.part0.key == KeyCode.UNKNOWN:
             troubles.append(f"{key} is no key")
             continue
         if binding in taken:

@@ -43,6 +43,8 @@ class WayRow(QWidget):
             "Show both with the same contrast limits and gamma, and change them together; untick it, and each has its "
             "own again (U)."
         )
+        self.keys_button = _button("?", "Keys: what there is on the keyboard, and where to change it.")
+        self.keys_button.setStyleSheet("padding: 3px 6px")
         self.flip_button = _button("", "Which image is shown; click for the other one.")
         self.timer_box = QCheckBox("Timer")
         self.timer_box.setToolTip("Show the two in turns by themselves.")
@@ -127,6 +129,7 @@ class WayRow(QWidget):
         below = QHBoxLayout()
         below.addWidget(self.same_contrast)
         below.addWidget(self.values, 1)
+        below.addWidget(self.keys_button)
         column.addLayout(below)
 
 
