@@ -16,7 +16,7 @@ ARCHITECTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
 
 # A room imports rooms of the floors below its own, never one beside it.
 FLOORS = [
-    {"settings", "tables", "versions", "words"},
+    {"settings", "tables", "verdicts", "versions", "words"},
     {
         "ssim",
         "threshold",
@@ -34,8 +34,9 @@ FLOORS = [
         "folders",
         "reading",
         "mixing",
+        "filtering",
     },
-    {"tiles", "evidence", "warping"},
+    {"tiles", "evidence", "warping", "settings_files"},
     {"planes", "detection", "regridding"},
     {"frames", "sweeps", "kinds", "blocks"},
     {"pairing", "volumes", "measured", "streaming", "cropping"},
@@ -45,7 +46,7 @@ FLOORS = [
     {"boxes", "geometry", "samples", "records", "review", "judging", "page", "files", "options", "loading"},
     {"placing", "zarr_files", "batches", "summaries", "masks", "overlaying"},
     {"layers", "report"},
-    {"runs", "review_files", "looks"},
+    {"runs", "review_files", "looks", "scripting"},
     {"cli", "widget"},
     {"__main__"},
 ]

@@ -185,7 +185,9 @@ def raised_by(room: str) -> Iterator[str]:
             yield from (text for each in node.exc.args for text in with_gaps(each) if " " in text)
 
 
-@pytest.mark.parametrize("room", ["masks", "regridding", "review", "review_files", "widget/exporting"])
+@pytest.mark.parametrize(
+    "room", ["masks", "regridding", "review", "review_files", "settings_files", "widget/exporting"]
+)
 def test_every_error_of_a_room_is_on_the_page(room: str) -> None:
     errors = {*raised_by(room)}
     assert errors

@@ -60,10 +60,11 @@ def test_every_control_has_a_tooltip(open_dock: Any) -> None:
 
 
 def test_it_fits_a_narrow_dock(compared: Any) -> None:
-    viewer, dock = compared()
+    # In the font and with the margins of the window
+    viewer, dock = compared(show=True)
     viewer.layers["a"].name = "a very long name " * 10
     dock.panel.advanced.expand(animate=False)
-    assert dock.panel.minimumSizeHint().width() <= 300
+    assert dock.minimumSizeHint().width() <= 320
     assert dock.minimumSizeHint().height() < 400
 
 
@@ -80,12 +81,12 @@ def test_nothing_is_cut_off_at_the_right(compared: Any, qtbot: Any) -> None:
 
 
 def test_long_names_do_not_widen_the_dock(open_dock: Any) -> None:
-    viewer, dock = open_dock()
+    viewer, dock = open_dock(show=True)
     viewer.layers["a"].name = "x" * 5000
     viewer.add_image(np.zeros((9, 9)), name="y" * 5000)
     dock.panel.pickers.boxes[1].setCurrentIndex(2)
     assert "yyy" in dock.panel.notice.text()
-    assert dock.panel.minimumSizeHint().width() <= 300
+    assert dock.minimumSizeHint().width() <= 320
 
 
 # ---------------------------------------------------------------- which layers

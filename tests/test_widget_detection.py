@@ -139,8 +139,8 @@ def test_the_table_tells_what_kind_and_why(compared: Any, qtbot: Any) -> None:
     viewer, dock = compared()
     model = dock.panel.table.model()
     heads = [model.headerData(column, Qt.Orientation.Horizontal) for column in range(4)]
-    assert heads == ["Label", "Kind", "Area", "Evidence"]
-    assert model.data(model.index(1, 1)) == "added"
+    assert heads == ["Label", "Verdict", "Kind", "Area"]
+    assert model.data(model.index(1, 2)) == "added"
     assert "stands out" in model.data(model.index(1, 0), Qt.ItemDataRole.ToolTipRole)
     dock.panel.next_button.click()
     assert "Region 1: added" in viewer.status
@@ -160,7 +160,7 @@ def test_a_moved_region_tells_where_it_went(open_dock: Any, qtbot: Any) -> None:
         viewer.layers[name].data = image
     press_compare(dock, qtbot)
     model = dock.panel.table.model()
-    assert [model.data(model.index(row, 1)) for row in range(2)] == ["moved", "moved"]
+    assert [model.data(model.index(row, 2)) for row in range(2)] == ["moved", "moved"]
     assert "80 rows" in model.data(model.index(0, 1), Qt.ItemDataRole.ToolTipRole)
 
 

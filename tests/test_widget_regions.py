@@ -148,7 +148,7 @@ def test_a_click_goes_to_the_region_and_marks_it(compared: Any, qtbot: Any) -> N
     assert viewer.scene.camera.center[-2:] == pytest.approx(middle)
     assert white_boxes(viewer) == [1]
     assert viewer.layers["filled mask"].selected_label == 2
-    assert dock.panel.position.text() == "2 of 3"
+    assert dock.panel.position.text() == "2 of 3, 3 open"
     assert marked_row(dock) == 1
     assert set(viewer.layers.selection) == selection
     click_row(qtbot, dock, 2)
@@ -174,7 +174,7 @@ def test_arrow_keys_in_the_table_go_to_regions(compared: Any, qtbot: Any) -> Non
     click_row(qtbot, dock, 0)
     qtbot.keyClick(dock.panel.table, Qt.Key.Key_Down)
     assert white_boxes(viewer) == [1]
-    assert dock.panel.position.text() == "2 of 3"
+    assert dock.panel.position.text() == "2 of 3, 3 open"
 
 
 def test_next_and_previous_by_button_and_by_key(compared: Any) -> None:
@@ -182,19 +182,19 @@ def test_next_and_previous_by_button_and_by_key(compared: Any) -> None:
     dock.panel.next_button.click()
     press(viewer, "n")
     press(viewer, "n")
-    assert dock.panel.position.text() == "3 of 3"
+    assert dock.panel.position.text() == "3 of 3, 3 open"
     press(viewer, "n")
-    assert dock.panel.position.text() == "1 of 3"
+    assert dock.panel.position.text() == "1 of 3, 3 open"
     press(viewer, "Shift-N")
     dock.panel.previous_button.click()
-    assert dock.panel.position.text() == "2 of 3"
+    assert dock.panel.position.text() == "2 of 3, 3 open"
 
 
 def test_keys_pressed_in_the_table_reach_the_viewer(compared: Any, qtbot: Any) -> None:
     _, dock = compared(show=True)
     click_row(qtbot, dock, 0)
     qtbot.keyClick(dock.panel.table, Qt.Key.Key_N)
-    assert dock.panel.position.text() == "2 of 3"
+    assert dock.panel.position.text() == "2 of 3, 3 open"
 
 
 def test_a_key_of_the_users_stays_theirs(open_dock: Any) -> None:
@@ -262,7 +262,7 @@ def test_a_new_cut_takes_the_mark_away(compared: Any, qtbot: Any) -> None:
     dock.panel.controls.min_area.setValue(0)
     qtbot.waitUntil(lambda: not dock.running)
     assert white_boxes(viewer) == []
-    assert dock.panel.position.text().endswith("regions")
+    assert dock.panel.position.text() == "3 regions, 3 open"
     assert marked_row(dock) == -1
 
 
@@ -270,7 +270,7 @@ def test_a_box_without_a_drawing_is_gone_to_all_the_same(compared: Any) -> None:
     viewer, dock = compared()
     viewer.layers.remove("bounding boxes")
     dock.panel.next_button.click()
-    assert dock.panel.position.text() == "1 of 3"
+    assert dock.panel.position.text() == "1 of 3, 3 open"
     assert viewer.layers["filled mask"].selected_label == 1
 
 

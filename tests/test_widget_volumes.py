@@ -248,7 +248,7 @@ def test_the_dock_goes_to_regions_of_a_volume(compared_volumes: Any, qtbot: Any)
     assert "window 3 x 7 x 7 voxels" in dock.panel.result.text()
     model = dock.panel.table.model()
     heads = [model.headerData(column, Qt.Orientation.Horizontal) for column in range(model.columnCount())]
-    assert heads[:3] == ["Label", "Kind", "Area"]
+    assert heads[:4] == ["Label", "Verdict", "Kind", "Area"]
     assert {"Plane", "Min plane", "Max plane"} <= {*heads}
     assert "Contour area" not in heads
     dock.panel.next_button.click()

@@ -587,9 +587,11 @@ def test_in_chunks_is_what_it_is_in_memory_to_the_bit(
     np.testing.assert_array_equal(resample(image[1, ..., 2], matrix, sides, spatial_ndim=axes)[0], seen[1, ..., 2])
     own = make_smooth((*sides, 3), 1)
     own = (own > 0.3) if dtype is bool else (own * 40 + 100).astype(dtype)
-    matched = regridding.match(own, image, matrix, spatial_ndim=axes, rgb=(True, True))
+    matched = regridding.match_resolution(own, image, matrix, spatial_ndim=axes, rgb=(True, True))
     assert matched.shape == (2, *sides, 3)
-    again = regridding.match(own, da.from_array(image, chunks=chunks), matrix, spatial_ndim=axes, rgb=(True, True))
+    again = regridding.match_resolution(
+        own, da.from_array(image, chunks=chunks), matrix, spatial_ndim=axes, rgb=(True, True)
+    )
     np.testing.assert_array_equal(again.compute(), matched)
 
 

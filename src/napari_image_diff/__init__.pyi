@@ -5,6 +5,9 @@ from .comparison import Comparison as Comparison
 from .comparison import compare as compare
 from .layers import add_comparison as add_comparison
 from .layers import layers_of as layers_of
+from .masks import mask_of as mask_of
+from .reading import read_image as read_image
+from .regridding import match_resolution as match_resolution
 from .regridding import resample as resample
 from .review import decide as decide
 from .review import reviewed as reviewed

@@ -23,6 +23,7 @@ from .loading import load_engine
 from .options import PROGRAM, parse, say_options
 from .reading import explain
 from .settings import Settings
+from .settings_files import read_settings, save_settings
 from .tables import Columns, count_rows
 from .words import printable
 
@@ -87,7 +88,8 @@ def _run(argv: Sequence[str] | None) -> int:
     if asked.ignore and not images["ignore"].exists():
         raise OSError(f"{asked.ignore} does not exist; give a mask, a CSV of boxes, or for folders a folder of them")
     preset = dataclasses.asdict(PRESETS[asked.preset]())
-    settings = Settings.resolve(preset | _read_settings(asked.settings), **changes)
+    given = {} if asked.settings is None else read_settings(Path(asked.settings))
+    settings = Settings.resolve(preset | given, **changes)
     folders = [images[name].is_dir() and images[name].suffix.lower() != ".zarr" for name in ("before", "after")]
     if all(folders):
         return _run_folders(asked, images, settings)
@@ -115,7 +117,7 @@ def _run_pair(asked: argparse.Namespace, images: Mapping[str, Path], settings: S
     if asked.scheduler is not None and comparison.pyramid is None:
         _warn("these images are not stored in chunks (.zarr), so they were compared here and not on the cluster")
     if asked.save_settings is not None:
-        _save_settings(settings, Path(asked.save_settings))
+        save_settings(settings, Path(asked.save_settings))
     if asked.out is not None or asked.json:
         from .report import describe_file, make_report, write_report
 
@@ -152,7 +154,7 @@ def _run_folders(asked: argparse.Namespace, folders: Mapping[str, Path], setting
         raise OSError(f"{out} is there already; give another folder, --resume to go on, or --force to replace it")
     pairs = batches.find_pairs(folders["before"], folders["after"], asked.pattern or "**/*")
     if asked.save_settings is not None:
-        _save_settings(settings, Path(asked.save_settings))
+        save_settings(settings, Path(asked.save_settings))
     limits = _limits_of(asked)
     if "ignore" in folders:
         _tell_ignored(folders["ignore"], {pair.name for pair in pairs})
@@ -250,24 +252,6 @@ def _describe_all(summary: Mapping[str, Any]) -> str:
 def _say_why(row: Mapping[str, Any], limits: Mapping[str, Any]) -> str:
     """Return why a pair is different: which limit it is over, or else what was found."""
     return row["summary"] if row["summary"] and set(limits.values()) == {None} else "; ".join(row["reasons"])
-
-
-def _read_settings(file: str | None) -> dict[str, Any]:
-    """Return the settings in a JSON file, or in the record of a report."""
-    if file is None:
-        return {}
-    try:
-        found = json.loads(Path(file).read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{file} is no JSON ({error}); give settings as --save-settings writes them") from error
-    found = found.get("settings", found) if isinstance(found, dict) else found
-    if not isinstance(found, dict):
-        raise ValueError(f"{file} has no settings; give a JSON object of them, as --save-settings writes it")
-    return found
-
-
-def _save_settings(settings: Settings, file: Path) -> None:
-    write_file(file, json.dumps(dataclasses.asdict(settings), indent=1).encode())
 
 
 def _limits_of(asked: argparse.Namespace) -> Limits:

@@ -38,6 +38,7 @@ __all__ = [
     "axes_of",
     "channels_of",
     "explain_mismatch",
+    "features_of",
     "layers_of",
     "read_mask",
     "take_frame",
@@ -138,7 +139,9 @@ def add_comparison(
     axes, spacing = axes_of(before, after, frame, ndim), spacing_of(before, ndim)
     comparison = compare(laid.before, laid.after, settings, axes=axes, spacing=spacing, overlap=laid.overlap, **masks)
     comparison = add_record(comparison, overlay)
-    place(viewer, comparison, before, after, layers_of(comparison, before, after, more=True), frame=frame)
+    shown = layers_of(comparison, before, after, more=True)
+    given = {name: mask for name, mask in (("inside", inside), ("ignore", ignore)) if mask is not None}
+    place(viewer, comparison, before, after, shown, frame=frame, masks=given)
     return comparison
 
 
@@ -300,6 +303,11 @@ def read_mask(mask: Any, before: Image, frame: Frame, spatial_ndim: int = 2) -> 
     else:
         pixels = mask if is_lazy(mask) else np.asarray(mask)
     return pixels if pixels.ndim < before.ndim else take_frame(pixels, before.ndim, frame, spatial_ndim)
+
+
+def features_of(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """Return the tables of regions that the features of layers have, by role."""
+    return {"filled mask": _features_of_labels(comparison.regions), "bounding boxes": comparison.regions}
 
 
 def _features_of_labels(regions: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import NEAR, array_of, plane_of, sides_of, transforms_of, transforms_of_plane, world_of
+from .geometry import NEAR, array_of, plane_of, real_layer, sides_of, transforms_of, transforms_of_plane, world_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -42,6 +42,7 @@ def mask_of(layer: Any, before: Image, frame: tuple[int, ...] | None = None) -> 
     ValueError
         If it is another kind of layer, or neither 2-D nor of as many dimensions as `before`.
     """
+    layer, before = real_layer(layer), real_layer(before)
     if type(layer).__name__ not in MASKS or layer.ndim not in (2, before.ndim):
         dimensions = "2" if before.ndim == 2 else f"2 or {before.ndim}"
         raise ValueError(

@@ -49,7 +49,7 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, Any
 
 def say_options(text: str) -> str:
     """Return a message of the engine with its settings as they are given here: size='pad' as --size pad."""
-    names = "|".join(describe_fields())
+    names = "|".join([*describe_fields(), "max_pixels"])
     return re.sub(rf"\b({names})=(['\"]?)([\w.-]+)\2", lambda found: f"--{found[1].replace('_', '-')} {found[3]}", text)
 
 

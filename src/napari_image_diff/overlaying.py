@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .comparison import Comparison
     from .tiles import Progress
 
-__all__ = ["Laid", "Overlay", "add_record", "find_overlay", "is_aligned", "lay", "toggle_alignment"]
+__all__ = ["Laid", "Overlay", "add_record", "covers", "find_overlay", "is_aligned", "lay", "toggle_alignment"]
 
 Axes = tuple[int, ...]
 
@@ -154,9 +154,11 @@ def lay(
     sides = before.shape[len(before.shape) - rgb[0] - axes : len(before.shape) - rgb[0]]
     seen, overlap = regridding.resample(after, overlay.matrix, sides, spatial_ndim=ndim, rgb=rgb[1], progress=progress)
     if overlay.finer:
-        before = regridding.match(before, after, overlay.matrix, spatial_ndim=ndim, rgb=rgb, progress=progress)
+        before = regridding.match_resolution(
+            before, after, overlay.matrix, spatial_ndim=ndim, rgb=rgb, progress=progress
+        )
     of_after = after.shape[len(after.shape) - rgb[1] - axes : len(after.shape) - rgb[1]]
-    return Laid(before, seen, None if _covers(overlay.matrix, sides, of_after, ndim) else overlap)
+    return Laid(before, seen, None if covers(overlay.matrix, sides, of_after, ndim) else overlap)
 
 
 def add_record(comparison: Comparison, overlay: Overlay | None) -> Comparison:
@@ -274,7 +276,7 @@ def _part(matrix: NDArray[np.float64], lead: int) -> tuple[NDArray[np.float64], 
     return matrix[np.ix_(frames, frames)], matrix[np.ix_(last, last)]
 
 
-def _covers(matrix: NDArray[np.float64], sides: Axes, of_after: Axes, spatial_ndim: int) -> bool:
+def covers(matrix: NDArray[np.float64], sides: Axes, of_after: Axes, spatial_ndim: int) -> bool:
     """Return whether after is there for all of before: where it is has no dents, so that corners tell."""
     lead = len(sides) - spatial_ndim
     of_frames, of_pixels = _part(matrix, lead)

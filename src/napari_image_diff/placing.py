@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -29,10 +29,12 @@ __all__ = [
     "MARK",
     "Frame",
     "LayerData",
+    "annotate",
     "comparison_of",
     "frame_compared",
     "is_ours",
     "lend",
+    "masks_compared",
     "place",
     "remove",
     "results_of",
@@ -63,6 +65,8 @@ class _Origin:
     comparison: Comparison
     frame: Frame
     """Which frame of before was compared with all of after, None for the same ones."""
+    masks: Mapping[str, weakref.ref[Layer] | None]
+    """What said which pixels count, as `compare` names it; None for an array."""
 
 
 _origins: weakref.WeakKeyDictionary[Layer, _Origin] = weakref.WeakKeyDictionary()
@@ -84,17 +88,21 @@ def place(
     *,
     add: Container[str] = ALWAYS,
     frame: Frame = None,
+    masks: Mapping[str, Any] | None = None,
 ) -> None:
     """Show `layer_data`, some of the layers of `comparison`, in the viewer.
 
     Layers that show an earlier comparison of the same two are updated in place, or replaced if they have other axes or
     sizes; missing ones are added if their role is in `add`. `frame` is that of before which was compared with all of
-    after, if there was one. All of them count as showing `comparison` from now on, those that `layer_data` leaves out
-    too.
+    after, if there was one, and `masks` are the layers or arrays that said which pixels count, those of the result
+    that is shown if not given. All of them count as showing `comparison` from now on, those that `layer_data` leaves
+    out too.
     """
     existing = results_of(viewer, before, after)
     selected = [real_layer(layer) for layer in viewer.layers.selection]
-    origin = _Origin(weakref.ref(before), weakref.ref(after), comparison, frame)
+    known = next((_origins[layer].masks for layer in existing.values()), {})
+    held = known if masks is None else {name: _hold_weakly(mask) for name, mask in masks.items()}
+    origin = _Origin(weakref.ref(before), weakref.ref(after), comparison, frame, held)
     if comparison.evidence is None and "evidence" in existing:
         viewer.layers.remove(existing.pop("evidence"))
     # napari can give a layer neither other axes nor more sizes
@@ -140,6 +148,25 @@ def place(
         viewer.layers.selection = [layer for layer in selected if layer in viewer.layers]
 
 
+def annotate(
+    viewer: ViewerModel, comparison: Comparison, before: Image, after: Image, features: Mapping[str, Any]
+) -> None:
+    """Give our layers of this pair, by role, other tables: those of `comparison`, which they show from now on.
+
+    It has the same regions with other columns. Layers with columns of the user's keep their tables.
+    """
+    for role, layer in results_of(viewer, before, after).items():
+        origin, table = _origins[layer], features.get(role)
+        if table is not None and not _has_columns_of_theirs(layer):
+            # Of a volume, or of many regions, a box has other rows than a region
+            known: Any = layer
+            if role == "bounding boxes":
+                rows = np.searchsorted(table["label"], known.features["label"])
+                table = table.iloc[rows].reset_index(drop=True)
+            known.features = table
+        _origins[layer] = dataclasses.replace(origin, comparison=comparison)
+
+
 def remove(viewer: ViewerModel, before: Image, after: Image, role: str) -> None:
     """Take our layer of this role and pair out of the viewer, if it is there."""
     layer = results_of(viewer, before, after).get(role)
@@ -171,6 +198,18 @@ def frame_compared(viewer: ViewerModel, before: Image, after: Image) -> Frame:
     return None
 
 
+def masks_compared(viewer: ViewerModel, before: Image, after: Image) -> dict[str, Any]:
+    """Return what said which pixels count in the comparison that is shown, as `compare` names it.
+
+    They are layers, or None for an array and for a layer that is no longer in the viewer.
+    """
+    layers = [*map(real_layer, viewer.layers)]
+    for layer in results_of(viewer, before, after).values():
+        held = {name: mask() if mask is not None else None for name, mask in _origins[layer].masks.items()}
+        return {name: mask if mask in layers else None for name, mask in held.items()}
+    return {}
+
+
 def is_ours(layer: Layer) -> bool:
     """Return whether we made this layer and the user has not made it their own since."""
     layer = real_layer(layer)
@@ -185,6 +224,11 @@ def lend(layer: Layer) -> None:
 def role_of(attributes: dict[str, Any]) -> str:
     """Return what a layer of ours with these attributes is there for."""
     return str(attributes["metadata"][MARK]["role"])
+
+
+def _hold_weakly(mask: Any) -> weakref.ref[Layer] | None:
+    """Return a reference to a layer, None for an array."""
+    return weakref.ref(real_layer(mask)) if hasattr(mask, "data_to_world") else None
 
 
 def _origin_of(layer: Layer) -> _Origin | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import filecmp
 import math
+import os
 import re
 import struct
 from collections.abc import Mapping
@@ -31,14 +32,14 @@ COLOUR_MODELS = ("MINISBLACK", "MINISWHITE", "PALETTE", "RGB", "YCBCR")
 SILENT = 0
 
 
-def read_image(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
+def read_image(path: str | os.PathLike[str], max_pixels: int = MOST_PIXELS) -> Any:
     """Return the image in a file as an array; one that is stored in chunks (.zarr) stays on the disk.
 
     Parameters
     ----------
-    path : Path
+    path : path-like
         A file, or a folder that is a .zarr.
-    most_pixels : int
+    max_pixels : int
         A file whose header tells of more pixels is refused before it is decoded; frames and planes count.
 
     Raises
@@ -46,6 +47,7 @@ def read_image(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
     OSError
         If there is none, it cannot be read, or it is too large; the message says which.
     """
+    path = Path(path)
     if not path.exists():
         raise OSError(f"{path} does not exist")
     if not (path.is_file() or path.is_dir()):
@@ -57,28 +59,28 @@ def read_image(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
     suffix = path.suffix.lower()
     try:
         pixels = count_pixels(path)
-        if pixels <= most_pixels:
+        if pixels <= max_pixels:
             return READERS.get(suffix, _read_by_plugins)(path)
     except Exception as error:  # a reader of others may raise anything
         raise OSError(f"cannot read {path}: {error}") from error
     raise OSError(
-        f"{path} has {pixels:,} pixels, and {most_pixels:,} are the most that are read; give --max-pixels {pixels} to "
+        f"{path} has {pixels:,} pixels, and {max_pixels:,} are the most that are read; give max_pixels={pixels} to "
         "read it"
     )
 
 
-def read_pair(before: Path, after: Path, most_pixels: int = MOST_PIXELS) -> tuple[Any, Any]:
+def read_pair(before: Path, after: Path, max_pixels: int = MOST_PIXELS) -> tuple[Any, Any]:
     """Return two images as `read_image` does; what is the same file, byte by byte, is decoded once.
 
     Most pictures of a build are as they were, and decoding takes longer than comparing.
     """
-    image = read_image(before, most_pixels)
+    image = read_image(before, max_pixels)
     # It remembers, and knows a file that was changed by its time alone
     filecmp.clear_cache()
     same = before.suffix == after.suffix and is_whole(before) and is_whole(after)
     if same and filecmp.cmp(before, after, shallow=False):
         return image, image
-    return image, read_image(after, most_pixels)
+    return image, read_image(after, max_pixels)
 
 
 def is_whole(path: Path) -> bool:

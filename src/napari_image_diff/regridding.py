@@ -16,7 +16,7 @@ from .sources import Part, Source, is_lazy, open_source
 from .tiles import Progress
 from .warping import Place
 
-__all__ = ["FINER", "match", "resample"]
+__all__ = ["FINER", "match_resolution", "resample"]
 
 # Chunks of what is resampled lazily: a chunk is worked out as a whole, and reads the pixels about it too. Where those
 # are stored in larger chunks, up to twice as many along a side: each would be read again for every chunk that it meets.
@@ -168,7 +168,7 @@ def resample(
     return _assemble(see, grid, image.sides, image, is_lazy(array), progress), overlap
 
 
-def match(
+def match_resolution(
     before: ArrayLike,
     after: ArrayLike,
     matrix: ArrayLike,
@@ -196,6 +196,15 @@ def match(
     -------
     array
         Of the dtype of `before`, with leading axes where either has them; lazy where either is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_image_diff import match_resolution
+    >>> stripes = np.tile([0.0, 2.0], (4, 2))
+    >>> twice = [[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]]
+    >>> match_resolution(stripes, np.ones((2, 2)), twice)[0].tolist()
+    [1.0, 1.0, 1.0, 1.0]
     """
     own = _open(before, "before", spatial_ndim, rgb[0])
     other = _open(after, "after", spatial_ndim, rgb[1])

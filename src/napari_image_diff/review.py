@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,26 +18,9 @@ from . import regions, tiles
 from .comparison import Comparison
 from .overlaps import NO_SPANS, Spans, count_shared, find_spans, pick_spans, sort_spans
 from .tables import Columns, count_rows
+from .verdicts import LONGEST_NOTE, OPEN, VERDICTS, Verdict
 
-__all__ = [
-    "NOT_REAL",
-    "OPEN",
-    "REAL",
-    "VERDICTS",
-    "Decision",
-    "Review",
-    "Verdict",
-    "count_verdicts",
-    "decide",
-    "reviewed",
-]
-
-Verdict = Literal["open", "real", "not real"]
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-OPEN, REAL, NOT_REAL = VERDICTS
-
-# A note goes into one cell of a table: spreadsheets take 32,767 letters, Python's csv reads 131,072
-LONGEST_NOTE = 10_000
+__all__ = ["Decision", "Review", "count_verdicts", "decide", "reviewed"]
 
 Index = tuple[int, ...]
 

@@ -19,9 +19,10 @@ from .comparison import Comparison
 from .folders import write_file
 from .records import list_rows, make_record
 from .report import describe_file
-from .review import LONGEST_NOTE, VERDICTS, Decision, Review, count_verdicts, reviewed
+from .review import Decision, Review, count_verdicts, reviewed
 from .settings import Settings
 from .sources import Part, Source, open_source
+from .verdicts import LONGEST_NOTE, VERDICTS
 from .words import printable
 
 __all__ = ["Saved", "describe_image", "describe_mismatch", "read_review", "write_review"]

@@ -19,7 +19,7 @@ RULES = ("auto", "otsu", "number")
 # Where the threshold by hand begins before a result has given one
 UNKNOWN_THRESHOLD = 0.5
 
-TITLE_WIDTH = 84
+TITLE_WIDTH = 76
 
 DECIMALS = {"sensitivity": 2, "threshold": 3, "min_area": 1}
 
@@ -40,7 +40,9 @@ class LiveControls(QWidget):
         self.slider = QDoubleSlider(Qt.Orientation.Horizontal)
         self.number = _number("threshold")
         self.min_area = _number("min_area")
-        self.min_area.setSpecialValueText("keep all")
+        self.min_area.setSpecialValueText("any area")
+        self.min_area.setPrefix("area > ")
+        self.min_area.setAccessibleName("Minimum area")
         self._title = make_title("")
         self._numbers = {"sensitivity": 1.0, "threshold": 0.0}
         self._describe()
@@ -134,16 +136,12 @@ class LiveControls(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(1, 1)
-        for row, (title, widget) in enumerate(
-            (
-                (make_title("Threshold"), self.rule),
-                (self._title, self.slider),
-                (make_title("Minimum area"), self.min_area),
-            )
+        for row, (title, widget, number) in enumerate(
+            ((make_title("Threshold"), self.rule, self.min_area), (self._title, self.slider, self.number))
         ):
             grid.addWidget(title, row, 0)
-            grid.addWidget(widget, row, 1, 1, 1 if widget is self.slider else 2)
-        grid.addWidget(self.number, 1, 2)
+            grid.addWidget(widget, row, 1)
+            grid.addWidget(number, row, 2)
 
 
 def make_title(text: str) -> QLabel:

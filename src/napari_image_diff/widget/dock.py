@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.history import get_open_history, update_open_history
+from napari.utils.misc import in_ipython
 from qtpy.QtCore import QEvent
-from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtGui import QAction, QEnterEvent, QHideEvent, QShowEvent
+from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QVBoxLayout, QWidget
 
-from ..layers import layers_of
-from ..masks import add_to_mask, pixels_of
+from ..layers import features_of
+from ..masks import add_to_mask, pixels_of, pixels_of_all
 from ..overlaying import is_aligned, toggle_alignment
-from ..placing import ALWAYS, Frame, comparison_of, frame_compared, place, remove, results_of, role_of
+from ..placing import ALWAYS, Frame, annotate, comparison_of, frame_compared, place, remove, results_of, role_of
 from ..settings import Settings
+from ..verdicts import NOT_REAL, OPEN, REAL, Verdict
 from .contrast import SameContrast
+from .copying import Copier
 from .cutting import Cutter
 from .exporting import Exporter
 from .following import Follower
@@ -27,7 +32,9 @@ from .notices import find_change, find_obstacle, find_way
 from .panel import Panel, breakable, scrolling
 from .pickers import SHOWN, LayerListener
 from .probe import describe_values
+from .reviewing import Reviewer, Shown, review_of
 from .running import Runs
+from .storing import load_settings, save_settings_of
 from .tour import RegionTour
 from .viewing import CanvasHooks, frame_of, go_to_frame
 from .work import Job, Result, warm_up
@@ -45,6 +52,8 @@ PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")
 DRAWING = ("data", "labels_update", "paint", *PLACE)
 
 ROLES = (*ALWAYS, "evidence", "forgiven")
+
+VERDICT_KEYS: dict[str, Verdict] = {"real": REAL, "not_real": NOT_REAL, "open": OPEN}
 
 CANCELLED = "Cancelled."
 
@@ -82,8 +91,11 @@ class ComparisonWidget(QWidget):
         self.looker = Looker(napari_viewer, self._find_pair, self._find_results, self)
         self.panel.ways.connect(self.looker)
         self._hooks: CanvasHooks | None = None
+        self._frame_shown: tuple[int, ...] = ()
+        self.reviewer = Reviewer(self.panel, self._runs, self._find_reviewed, self.panel.table.go_to, self)
         self.follower = Follower(napari_viewer, self.panel, self._runs, self)
         self.exporter = Exporter(self.panel.export_button, self._find_shown, self)
+        self.copier = Copier(self.panel.copy_button, napari_viewer, self._find_shown, self.panel.table.copy, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(scrolling(self.panel))
@@ -171,7 +183,7 @@ class ComparisonWidget(QWidget):
         if self._comparison is None or before is None or after is None:
             return
         if wanted:
-            result = Result(self._comparison, layers_of(self._comparison, before, after, more=True))
+            result = Result.of(self._comparison, before, after, self._frame_shown)
             frame = frame_compared(self._viewer, before, after)
             with self.looker.set_aside():
                 self._place(result, before, after, frame=frame, roles=[role], add=[role])
@@ -245,6 +257,10 @@ class ComparisonWidget(QWidget):
             self.looker.toggle(name)
         elif name == "same_contrast":
             self.show_alike(not self.contrast.active)
+        elif name in VERDICT_KEYS:
+            self.reviewer.decide(VERDICT_KEYS[name])
+        elif name == "note":
+            self.panel.review.note.setFocus()
         elif name in ("next_region", "previous_region"):
             self.panel.table.step(1 if name == "next_region" else -1)
         return None
@@ -292,9 +308,9 @@ class ComparisonWidget(QWidget):
             self._say(f"'{replaced}' got other data while it was compared. Press Compare again.")
             return
         with self.looker.set_aside():
-            self._place(result, job.before, job.after, add=ALWAYS, frame=job.frame)
+            comparison = self._place(result, job.before, job.after, add=ALWAYS, frame=job.frame, masks=job.layers)
             if self._pair == (job.before, job.after):
-                self._show(result.comparison)
+                self._show(comparison)
         if self._pair == (job.before, job.after):
             self._follow_controls()
 
@@ -306,7 +322,7 @@ class ComparisonWidget(QWidget):
             self.follower.wish()
             return
         if self._comparison is not None and before is not None and after is not None and self._job is None:
-            self.cutter.follow(self._comparison, before, after)
+            self.cutter.follow(self._comparison, before, after, self._frame_shown)
             self._refresh()
 
     def _take_cut(self, result: Result) -> None:
@@ -314,9 +330,10 @@ class ComparisonWidget(QWidget):
         if before is not None and after is not None:
             dragging = self.panel.controls.dragging
             frame = frame_compared(self._viewer, before, after)
-            self._place(result, before, after, frame=frame, roles=["filled mask"] if dragging else ROLES)
+            roles = ["filled mask"] if dragging else ROLES
+            comparison = self._place(result, before, after, frame=frame, roles=roles)
             self._message = self._message.removeprefix(CANCELLED)
-            self._show(result.comparison)
+            self._show(comparison)
             self._refresh()
 
     def _take_frame(self, result: Result) -> None:
@@ -325,8 +342,10 @@ class ComparisonWidget(QWidget):
         if before is not None and after is not None:
             shown = bool(self._find_results())
             with nullcontext() if shown else self.looker.set_aside():
-                self._place(result, before, after, frame=None, add=() if shown else ALWAYS)
-                self._show(result.comparison)
+                comparison = self._place(
+                    result, before, after, frame=None, add=() if shown else ALWAYS, masks=self._mask
+                )
+                self._show(comparison)
             self._refresh()
 
     def _place(
@@ -338,14 +357,23 @@ class ComparisonWidget(QWidget):
         frame: Frame,
         roles: Container[str] = ROLES,
         add: Container[str] = (),
-    ) -> None:
+        masks: Mapping[str, Layer] | None = None,
+    ) -> Comparison:
+        """Put layers of a result into the viewer; return the comparison, with what was decided of it until now."""
+        comparison = result.comparison
         self.tour.unmark()
         self._placing = True
         try:
             layers = [layer_data for layer_data in result.layers if role_of(layer_data[1]) in roles]
-            place(self._viewer, result.comparison, before, after, layers, add=add, frame=frame)
+            place(self._viewer, comparison, before, after, layers, add=add, frame=frame, masks=masks)
+            if review_of(before, after) is not result.review:
+                # Something was decided while it was worked out
+                comparison = self.reviewer.tell(comparison, before, after, result.frame)
+                annotate(self._viewer, comparison, before, after, features_of(comparison))
         finally:
             self._placing = False
+        self._frame_shown = result.frame
+        return comparison
 
     def _find_results(self) -> dict[str, Any]:
         before, after = self._pair
@@ -367,8 +395,13 @@ class ComparisonWidget(QWidget):
         known = None if before is None or after is None else comparison_of(self._viewer, before, after)
         if known is not self._comparison and not self._placing:
             self.cutter.drop()
-            if known is not None:
+            if known is not None and before is not None and after is not None:
                 self.panel.show_settings(known.settings)
+                self._frame_shown = tuple(known.resolved.get("shown_index", ()))
+                if "verdict" not in known.region_columns:
+                    # It comes from a script
+                    known = self.reviewer.tell(known, before, after, self._frame_shown)
+                    annotate(self._viewer, known, before, after, features_of(known))
             self._show(known)
         self.follower.sync()
         self.looker.sync()
@@ -415,13 +448,90 @@ class ComparisonWidget(QWidget):
         self._follow_sliders()
 
     def _show_position(self) -> None:
-        count = None if self._comparison is None else len(self._comparison.regions)
-        self.panel.show_position(self.panel.table.position, count)
-        self.looker.mark(self.panel.table.label)
+        table, found = self.panel.table, self._comparison
+        left = 0 if found is None else int(np.count_nonzero(found.region_columns.get("verdict", ()) == OPEN))
+        self.panel.show_position(table.position, None if found is None else table.count, left)
+        self.looker.mark(table.label)
+        self.reviewer.show(found, table.label)
 
     def _find_pair(self) -> tuple[Image, Image, Frame] | None:
         before, after = self._pair
         return None if before is None or after is None else (before, after, self.panel.pickers.frame)
+
+    def _find_reviewed(self) -> Shown | None:
+        shown = self._find_shown()
+        return None if shown is None else Shown(*shown, self._frame_shown)
+
+    def _take_decision(self, comparison: Comparison) -> None:
+        """Show what was decided of the regions, in the table and in the layers."""
+        before, after = self._pair
+        if before is None or after is None:
+            return
+        self._comparison = comparison
+        annotate(self._viewer, comparison, before, after, features_of(comparison))
+        self.tour.renew(comparison)
+        self._refresh()
+
+    def _filter(self, words: str) -> None:
+        """Show the regions alone that meet a filter."""
+        try:
+            self.panel.table.filter(words)
+            self._say("")
+        except ValueError as error:
+            self._say(f"{error}.")
+        self._show_position()
+
+    def _take_settings(self, settings: Settings) -> None:
+        """Compare with the settings of a review, whose verdicts are shown then."""
+        message = self._message
+        self.panel.show_settings(settings)
+        self.compare()
+        self._say(message)
+
+    def open_review(self) -> None:
+        """Ask for the file of a review, and go on with it."""
+        if review_of(*self._pair) and not self._confirm("What was decided about these two is replaced by the review."):
+            return
+        start = str(next(iter(get_open_history()), "."))
+        chosen, _ = QFileDialog.getOpenFileName(
+            self,
+            "Open review",
+            start,
+            "Reviews (*.json)",
+            # As napari does: there the system's own dialog would wait for ever
+            options=QFileDialog.Option.DontUseNativeDialog if in_ipython() else QFileDialog.Option(0),
+        )
+        if chosen:
+            update_open_history(chosen)
+            self._say("")
+            self.reviewer.open(Path(chosen))
+
+    def _confirm(self, question: str) -> bool:
+        answers = QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            self, "Review", f"{question} Go on?", answers.Yes | answers.No, defaultButton=answers.No
+        )
+        return bool(answer == answers.Yes)
+
+    def ignore_not_real(self) -> None:
+        """Add all regions that are not real to what is ignored, and compare again."""
+        before, found = self._pair[0], self._comparison
+        if found is None or before is None or self._job is not None:
+            return
+        columns = found.region_columns
+        labels = columns["label"][columns["verdict"] == NOT_REAL].tolist()
+        if not labels:
+            self._say("No region is decided to be not real.")
+            return
+        try:
+            pixels = pixels_of_all(found, labels, before, self.panel.pickers.frame)
+            mask = add_to_mask(self._viewer, pixels, before, self._mask)
+        except ValueError as error:
+            self._say(f"{error}.")
+            return
+        self.panel.pickers.pick_ignored(mask)
+        if not self.follower.active:
+            self.compare()
 
     def _find_shown(self) -> tuple[Comparison, Image, Image] | None:
         before, after = self._pair
@@ -465,17 +575,26 @@ class ComparisonWidget(QWidget):
         self.panel.show_settings(settings)
         self._follow_controls()
 
+    def save_settings(self) -> None:
+        """Ask for a file, and save the settings in it."""
+        self._say(save_settings_of(self.panel))
+
+    def load_settings(self) -> None:
+        """Ask for a file of settings, and show them; a result that is shown follows, as far as it can."""
+        self._say(load_settings(self.panel, self._take_preset))
+
     def _connect(self) -> None:
         panel, layers = self.panel, self._viewer.layers
         panel.pickers.changed.connect(self._sync)
         panel.compare_button.clicked.connect(self.compare)
         panel.cancel_button.clicked.connect(self.cancel)
         panel.presets.chosen.connect(self._take_preset)
+        panel.save_button.clicked.connect(self.save_settings)
+        panel.load_button.clicked.connect(self.load_settings)
         panel.align_button.clicked.connect(self.align_after)
         panel.evidence_box.clicked.connect(partial(self.show_extra, "evidence"))
         panel.forgiven_box.clicked.connect(partial(self.show_extra, "forgiven"))
         panel.ignore_button.clicked.connect(self.ignore_region)
-        panel.copy_button.clicked.connect(panel.table.copy)
         panel.next_button.clicked.connect(self.tour.go_next)
         panel.curve.picked.connect(self.go_to_frame)
         panel.worst_button.clicked.connect(self.go_to_worst_frame)
@@ -495,6 +614,25 @@ class ComparisonWidget(QWidget):
         self.follower.found.connect(self._take_frame)
         self.follower.stumbled.connect(self._refresh)
         self.tour.moved.connect(self._show_position)
+        self.reviewer.decided.connect(self._take_decision)
+        self.reviewer.said.connect(self._say)
+        self.reviewer.wanted.connect(self._take_settings)
+        panel.filter.textChanged.connect(self._filter)
+        menu = QMenu(panel.review_button)
+        menu.setToolTipsVisible(True)
+        for title, help_, method in (
+            ("Open review…", "Settings, verdicts and notes of a review that was saved; compare.", self.open_review),
+            (
+                "Ignore all that are not real",
+                "Add all regions that are not real to what is ignored, and compare again.",
+                self.ignore_not_real,
+            ),
+        ):
+            action = QAction(title, menu)
+            action.setToolTip(help_)
+            action.triggered.connect(method)
+            menu.addAction(action)
+        panel.review_button.setMenu(menu)
         self.looker.changed.connect(self._refresh)
         panel.ways.same_contrast.clicked.connect(self.show_alike)
         self._viewer.cursor.events.position.connect(self._show_values)

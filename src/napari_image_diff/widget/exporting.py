@@ -16,12 +16,14 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QPushButton
 
 from ..folders import write_file
 from ..reading import explain
+from .reviewing import describe_layers, review_of, sources_of
 from .running import Progress, Run
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
     from ..comparison import Comparison
+    from ..review import Review
 
 __all__ = ["EXPORTS", "Export", "Exporter"]
 
@@ -36,7 +38,7 @@ class Export(NamedTuple):
     name: str
     """What it is called unless the user says otherwise."""
     kind: str
-    """How the files of a report end that it has; "" for all."""
+    """How the files of a report end that it has, "" for all; or "review"."""
     help: str
     in_memory: bool = False
     """Whether there is none of images in chunks."""
@@ -69,6 +71,12 @@ EXPORTS = (
     ),
     Export("Table of regions (CSV)…", "regions.csv", ".csv", "All regions with all columns, for a spreadsheet."),
     Export("Record (JSON)…", "report.json", ".json", "Numbers, regions, settings and versions, for programs."),
+    Export(
+        "Review (JSON)…",
+        "review.json",
+        "review",
+        "Verdicts and notes with settings, table and what the images are known by; Review opens it again.",
+    ),
     Export(
         "Pictures (PNG)…",
         "pictures",
@@ -229,6 +237,10 @@ class Order(NamedTuple):
     comparison: Comparison
     images: Mapping[str, Mapping[str, Any]]
     where: Mapping[str, Any]
+    sources: Mapping[str, tuple[Any, str, str | None]]
+    """Array, name and file of the two layers."""
+    review: Review
+    """What was decided."""
 
     @classmethod
     def of(
@@ -240,7 +252,8 @@ class Order(NamedTuple):
         images = {name: {"name": layer.name, "bytes": None, "sha256": None} for name, layer in layers.items()}
         ndim = comparison.difference.ndim
         where = {name: getattr(before, name)[-ndim:] for name in ("scale", "translate", "units")}
-        return cls(export, place, replace, comparison, images, where)
+        decided = review_of(before, after)
+        return cls(export, place, replace, comparison, images, where, sources_of(before, after), decided)
 
     def run(self, progress: Progress) -> Path:
         """Write it; return where it is."""
@@ -259,6 +272,12 @@ class Order(NamedTuple):
 
         if self.export.kind == ".zarr":
             write_zarr(self.comparison, self.place, **self.where, overwrite=self.replace, progress=progress)
+            return
+        if self.export.kind == "review":
+            from ..review_files import write_review
+
+            frame = tuple(self.comparison.resolved.get("shown_index", ()))
+            write_review(self.place, self.comparison, self.review, describe_layers(self.sources), frame=frame)
             return
         report = make_report(self.comparison, self.images)
         if self.export.is_folder:

@@ -11,7 +11,7 @@ import numpy as np
 from qtpy.QtCore import QObject, Qt, Signal
 
 from ..geometry import array_of
-from ..layers import channels_of, explain_mismatch, layers_of
+from ..layers import channels_of, explain_mismatch
 from ..masks import mask_of
 from ..overlaying import Overlay, add_record, find_overlay, lay
 from ..placing import Frame
@@ -203,8 +203,10 @@ class _Job(NamedTuple):
         found = compare(laid.before, laid.after, self.settings, overlap=laid.overlap, progress=progress, **self.mask)
         found = add_record(found, self.overlay)
         if shown := self._describe():
-            found = dataclasses.replace(found, resolved={**found.resolved, "shown": shown})
-        return Result(found, layers_of(found, self.before, self.after, more=True))
+            frames = dict(zip(("before", "after"), self.places, strict=True))
+            notes = {"shown": shown, "shown_index": list(self.places[1] or self.places[0]), "shown_frames": frames}
+            found = dataclasses.replace(found, resolved={**found.resolved, **notes})
+        return Result.of(found, self.before, self.after, self.places[1] or self.places[0])
 
     def _describe(self) -> str:
         """Say which frames they are, "" of single planes."""

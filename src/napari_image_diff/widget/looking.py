@@ -68,9 +68,9 @@ WAYS = {
         "{after} - {before}",
     ),
     "checkerboard": Way(
-        "Squares",
-        "Before and after in the squares of a checkerboard: edges that do not go on show a shift.",
-        "squares of {before} and {after}",
+        "Tiles",
+        "Before and after in the tiles of a checkerboard: edges that do not go on show a shift.",
+        "tiles of {before} and {after}",
     ),
 }
 
@@ -174,7 +174,7 @@ class Looker(QObject):
         self.across = False
         """Whether that line lies across the canvas, and not up and down."""
         self.tile = 64
-        """Side of a square of the checkerboard, in pixels of the image."""
+        """Side of a tile of the checkerboard, in pixels of the image."""
         self._viewer = viewer
         self._find_pair = find_pair
         self._find_results = find_results
@@ -319,7 +319,7 @@ class Looker(QObject):
         self.changed.emit()
 
     def resize_tiles(self, tile: int) -> None:
-        """Give the squares of the checkerboard another side, in pixels of the image."""
+        """Give the tiles of the checkerboard another side, in pixels of the image."""
         self.tile = max(1, tile)
         self._mix_anew()
 

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -28,11 +29,13 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from ..settings import Settings
+from ..verdicts import NOT_REAL, OPEN, REAL
 from .controls import LiveControls, WheelGuard, make_title
 from .curve import FrameCurve
 from .form import PresetPicker, SettingsForm
 from .keys import with_key
 from .pickers import LayerPickers
+from .review_row import ReviewRow
 from .table import RegionTable
 from .ways import WayRow
 from .work import describe_result
@@ -45,6 +48,9 @@ if TYPE_CHECKING:
 __all__ = ["Panel", "breakable", "scrolling"]
 
 LONGEST_WORD = 16
+
+# Of a list of words, which it cuts off there
+NARROWEST = 70
 
 ALIGN, UNDO = "Align after layer", "Undo"
 ALIGN_HELP = "Lay the after layer on before, as it was found to lie: only its affine changes, not its data."
@@ -63,7 +69,7 @@ class Panel(QWidget):
         self.compare_button = _button("Compare", "Compare the two images with these settings.")
         self.cancel_button = _button("Cancel", "Give up what is under way; what is shown stays.")
         self.follow_box = _check(
-            "Follow the viewer",
+            "Follow viewer",
             "Compare what is on the screen, one frame with one frame, whenever a slider moves, the data are edited or "
             "a setting changes. The result takes the place of one of all frames; Compare ends it and brings that back.",
         )
@@ -84,30 +90,52 @@ class Panel(QWidget):
         self.worst_button = _button("Worst frame", "Go to the frame of which most changed.")
         self.table = RegionTable()
         self.position = QLabel()
-        self.position.setToolTip("Which region of how many, in the order of the table.")
+        self.position.setToolTip("Which region of how many of the table, and how many of all are still open.")
         self.previous_button = _button("Previous", "Go to the previous region of the table.")
         self.next_button = _button("Next", "Go to the next region of the table.")
         self.ways = WayRow()
+        self.review = ReviewRow()
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText("Filter: area > 100, kind = moved")
+        self.filter.setClearButtonEnabled(True)
+        self.filter.setToolTip(
+            "Regions that meet all of this, with commas between: a column, a sign (< <= > >= = !=) and a value, or a "
+            "part of any text in the row. Next and Previous go through these."
+        )
+        self.review_button = _button("Review", "Open or ignore what was decided; Export saves it.")
         self.ignore_button = _button(
-            "Ignore region",
+            "Ignore",
             "Ignore the marked region from now on: add it to the layer picked for Ignore, or to a new one; compare.",
         )
-        self.copy_button = _button("Copy table", "Copy the whole table, to paste it into a spreadsheet.")
+        self.copy_button = _button("Copy", "Copy the table, or what was done as Python code.")
         self.export_button = _button("Export", "Save what is shown: a report, or one of its parts.")
         self.presets = PresetPicker()
         self.form = SettingsForm()
         self.align_button = _button(ALIGN, "")
+        self.save_button = _button("Save settings…", "Save all settings as JSON, as --save-settings does.")
+        self.load_button = _button(
+            "Load settings…", "Load settings from JSON: saved here, by --save-settings, or in the record of a report."
+        )
         self.advanced = self._fold()
-        for title, button in ("Ignore this region from now on", self.ignore_button), ("Copy table", self.copy_button):
+        acts = ("Ignore this region from now on", self.ignore_button.click), ("Copy table", self.table.copy)
+        for title, act in acts:
             action = QAction(title, self.table)
-            action.triggered.connect(button.click)
+            action.triggered.connect(act)
             self.table.addAction(action)
-        self._keyed = {
+        for box in (self.presets, self.form.fields["align"].native):
+            # Two of them stand side by side in a narrow dock
+            box.setMinimumWidth(NARROWEST)
+        self._keyed: dict[str, QWidget] = {
+            "real": self.review.buttons[REAL],
+            "not_real": self.review.buttons[NOT_REAL],
+            "open": self.review.buttons[OPEN],
+            "note": self.review.note,
             "next_region": self.next_button,
             "previous_region": self.previous_button,
             "same_contrast": self.ways.same_contrast,
             **self.ways.buttons,
         }
+        self.review.note.returnPressed.connect(self.table.setFocus)
         self._helps = {name: widget.toolTip() for name, widget in self._keyed.items()}
         self._lay_out()
         self._guard = WheelGuard()
@@ -120,9 +148,7 @@ class Panel(QWidget):
         column.setSpacing(4)
         column.addWidget(self.pickers)
         column.addWidget(self.index_box)
-        column.addLayout(_row(self.presets, title="Preset"))
-        alignment = self.form.fields["align"]
-        column.addLayout(_row(alignment.native, title=alignment.label))
+        column.addLayout(_row(self.presets, QLabel("Align"), self.form.fields["align"].native, title="Preset"))
         column.addWidget(self.notice)
         column.addLayout(_row(self.compare_button, self.cancel_button, self.follow_box))
         column.addWidget(self.verdict)
@@ -132,8 +158,10 @@ class Panel(QWidget):
         column.addWidget(self.curve)
         column.addWidget(self.ways)
         column.addLayout(_row(self.position, self.worst_button, self.previous_button, self.next_button))
+        column.addWidget(self.filter)
         column.addWidget(self.table, 1)
-        column.addLayout(_row(self.ignore_button, self.copy_button, self.export_button))
+        column.addWidget(self.review)
+        column.addLayout(_row(self.ignore_button, self.review_button, self.copy_button, self.export_button))
         column.addWidget(self.advanced)
 
     def read_settings(self) -> Settings:
@@ -201,16 +229,17 @@ class Panel(QWidget):
             self.progress.setRange(0, 0)
         self.progress.setVisible(running)
 
-    def show_position(self, row: int, count: int | None) -> None:
-        """Say which region of how many is marked: -1 is none, and there is no count before the first result."""
+    def show_position(self, row: int, count: int | None, left: int = 0) -> None:
+        """Say which region of how many is marked, and how many are open: -1 is none, None before the first result."""
         if count is None:
             text = "Regions"
         elif row < 0:
             text = f"{count:,} region{'s' if count != 1 else ''}"
         else:
             text = f"{row + 1:,} of {count:,}"
-        self.position.setText(text)
-        for button in (self.previous_button, self.next_button, self.copy_button):
+        self.position.setText(text if not count else f"{text}, {left:,} open")
+        self.copy_button.setEnabled(count is not None)
+        for button in (self.previous_button, self.next_button):
             button.setEnabled(bool(count))
         self.ignore_button.setEnabled(row >= 0)
 
@@ -220,6 +249,9 @@ class Panel(QWidget):
             layout.setContentsMargins(0, 0, 0, 0)
         fold.toggleButton().setToolTip("Show or hide the settings that are seldom needed.")
         fold.addWidget(self.form)
+        files = QWidget()
+        files.setLayout(_row(self.save_button, self.load_button))
+        fold.addWidget(files)
         # Arrows in the text, which follows the theme: superqt draws its icons once, black in the dark theme too
         for set_icon in fold.setExpandedIcon, fold.setCollapsedIcon:
             set_icon(QIcon())

@@ -10,6 +10,8 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt, Signal
 from qtpy.QtGui import QContextMenuEvent, QGuiApplication, QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QMenu, QTableView
 
+from ..filtering import find_rows
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -27,6 +29,7 @@ class Column(NamedTuple):
 COLUMNS = {
     "label": Column("Label", "Number of the region: its value in the filled mask"),
     "frame": Column("Frame", "Index of the frame, from 0"),
+    "verdict": Column("Verdict", "What you decided: open, real or not real"),
     "kind": Column("Kind", "What kind of change it is; hold the pointer over a row to read why"),
     "area": Column("Area", "Pixels of the region (of volumes voxels), holes filled"),
     "evidence_max": Column("Evidence", "Largest evidence in the region: 1 is what noise and edges explain at most"),
@@ -48,6 +51,7 @@ COLUMNS = {
     "max_row": Column("Max row", "Row after the last of the box"),
     "max_col": Column("Max column", "Column after the last of the box"),
     "evidence_mean": Column("Mean evidence", "Mean evidence in the region"),
+    "note": Column("Note", "Your note on the region"),
     "reason": Column("Why", "Why it is of that kind"),
 }
 
@@ -55,7 +59,7 @@ COLUMNS = {
 BOX_BEGINS = ("min_plane", "min_row")
 
 # Rows that are in sight however low the dock is, beside the head and the scroll bar
-LEAST_ROWS = 5
+LEAST_ROWS = 4
 
 
 class RegionModel(QAbstractTableModel):
@@ -68,6 +72,7 @@ class RegionModel(QAbstractTableModel):
         # Of each of them; Qt asks for every cell ten times over, and pandas takes its time
         self._columns: list[NDArray[Any]] = []
         self._order = np.empty(0, np.intp)
+        self._filter = ""
         self._sorted_by = (0, Qt.SortOrder.AscendingOrder)
 
     def show(self, regions: pd.DataFrame | None) -> None:
@@ -95,6 +100,24 @@ class RegionModel(QAbstractTableModel):
             return -1
         rows = np.flatnonzero(self._regions["label"].to_numpy()[self._order] == label)
         return int(rows[0]) if len(rows) else -1
+
+    def filter(self, words: str) -> None:
+        """Show the rows alone that meet a filter (see `filtering.find_rows`); raise ValueError if it is none."""
+        if self._regions is not None:
+            self._find_rows(words)
+        self.beginResetModel()
+        self._filter = words
+        self._reorder()
+        self.endResetModel()
+
+    def find_next(self, row: int, name: str, value: str) -> int:
+        """Return the first row after a row, round and round, with this value in a column; -1 if no other has it."""
+        if self._regions is None or name not in self._names:
+            return -1
+        cells = self._columns[self._names.index(name)][self._order]
+        others = np.roll(np.arange(len(cells)), -row - 1)
+        found = others[(cells[others] == value) & (others != row)]
+        return int(found[0]) if len(found) else -1
 
     def as_text(self) -> str:
         """Return the table as it stands, as a spreadsheet takes it from the clipboard: tabs and a header."""
@@ -151,6 +174,17 @@ class RegionModel(QAbstractTableModel):
         self._order = np.argsort(self._columns[column], kind="stable")
         if order == Qt.SortOrder.DescendingOrder:
             self._order = self._order[::-1]
+        if self._filter:
+            try:
+                rows = self._find_rows(self._filter)
+            except ValueError:
+                # Its columns are not there any more
+                return
+            self._order = self._order[rows[self._order]]
+
+    def _find_rows(self, words: str) -> NDArray[np.bool_]:
+        titles = {name: column.header for name, column in COLUMNS.items()}
+        return find_rows(dict(zip(self._names, self._columns, strict=True)), words, titles)
 
 
 def describe_region(region: pd.Series[Any]) -> str | None:
@@ -202,13 +236,32 @@ class RegionTable(QTableView):
         """Row of the marked region, -1 for none."""
         return self._model.row_of(self._label)
 
-    def show_regions(self, regions: pd.DataFrame | None) -> None:
-        """Show the regions of a comparison; none is marked."""
-        self._label = 0
+    def show_regions(self, regions: pd.DataFrame | None, label: int = 0) -> None:
+        """Show the regions of a comparison, one of which is marked, or none."""
+        self._label = label
         columns = self._model.columnCount()
         self._model.show(regions)
         if columns != self._model.columnCount():
             self.resizeColumnsToContents()
+
+    def filter(self, words: str) -> None:
+        """Show the regions alone that meet a filter; raise ValueError if it is none."""
+        self._model.filter(words)
+
+    @property
+    def count(self) -> int:
+        """How many regions meet the filter."""
+        return self._model.rowCount()
+
+    def find_next(self, name: str, value: str) -> int:
+        """Return the label of the next region after the marked one with this value in a column, 0 if there is none."""
+        row = self._model.find_next(self.position, name, value)
+        return self._model.label_at(row) if row >= 0 else 0
+
+    def go_to(self, label: int) -> None:
+        """Go to a region."""
+        self.mark(label)
+        self.picked.emit(label)
 
     def sizeHint(self) -> QSize:
         """Ask for no more height than is needed: it gets what is left in the dock."""
@@ -254,8 +307,8 @@ class RegionTable(QTableView):
             menu.popup(event.globalPos())
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Go to the row that a key reaches; leave letters to the viewer, where they are commands."""
-        if event is not None and event.text().isalpha():
+        """Go to the row that a key reaches; leave letters and signs to the viewer, where they are commands."""
+        if event is not None and event.text().isprintable() and event.text().strip():
             event.ignore()
             return
         super().keyPressEvent(event)
@@ -275,6 +328,4 @@ class RegionTable(QTableView):
         self.setMinimumHeight(height * (LEAST_ROWS + 2))
 
     def _go(self, index: QModelIndex) -> None:
-        label = self._model.label_at(index.row())
-        self.mark(label)
-        self.picked.emit(label)
+        self.go_to(self._model.label_at(index.row()))

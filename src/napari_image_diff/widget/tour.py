@@ -45,6 +45,12 @@ class RegionTour(QObject):
         self._table.show_regions(None if comparison is None else comparison.regions)
         self.moved.emit()
 
+    def renew(self, comparison: Comparison) -> None:
+        """Show the same regions with other columns; what is marked stays so."""
+        self._comparison = comparison
+        self._table.show_regions(comparison.regions, self._table.label)
+        self.moved.emit()
+
     def unmark(self) -> None:
         """Give the marked box its own look back, as before its layer is changed."""
         self._mark.remove()

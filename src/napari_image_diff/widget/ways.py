@@ -60,7 +60,7 @@ class WayRow(QWidget):
         self.across_box = QCheckBox("Across")
         self.across_box.setToolTip("Lay the line across the canvas, with before above it.")
         self.tile = QSpinBox()
-        self.tile.setToolTip("Side of a square, in pixels of the image.")
+        self.tile.setToolTip("Side of a tile of the checkerboard, in pixels of the image.")
         self.tile.setRange(1, 100_000)
         self.tile.setSuffix(" pixels")
         self.values = QElidingLabel()

@@ -14,12 +14,14 @@ from ..layers import axes_of, channels_of, layers_of, read_mask, take_frame
 from ..overlaying import Overlay, add_record, find_overlay, lay
 from ..placing import Frame, LayerData
 from ..settings import Settings
+from .reviewing import review_of
 from .running import Progress
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from napari.layers import Image, Layer
 
     from ..comparison import Comparison
+    from ..review import Review
 
 __all__ = ["Job", "Result", "describe_result", "rethreshold", "warm_up"]
 
@@ -29,6 +31,26 @@ class Result(NamedTuple):
 
     comparison: Comparison
     layers: list[LayerData]
+    review: Review
+    """What had been decided of its regions, which its tables say."""
+    frame: tuple[int, ...]
+    """Where it is of one frame of a stack, the index of that."""
+
+    @classmethod
+    def of(
+        cls,
+        comparison: Comparison,
+        before: Image,
+        after: Image,
+        frame: tuple[int, ...] = (),
+        progress: Progress | None = None,
+    ) -> Result:
+        """Return the result of comparing two layers."""
+        from ..review import reviewed
+
+        review = review_of(before, after)
+        comparison = reviewed(comparison, review, frame=frame, progress=progress)
+        return cls(comparison, layers_of(comparison, before, after, more=True), review, frame)
 
 
 class Job(NamedTuple):
@@ -41,13 +63,15 @@ class Job(NamedTuple):
     settings: Settings
     frame: Frame
     overlay: Overlay | None
+    layers: Mapping[str, Layer]
+    """Those that the mask was drawn of."""
 
     @classmethod
     def of(
         cls,
         before: Image,
         after: Image,
-        mask: Mapping[str, Any],
+        mask: Mapping[str, Layer],
         settings: Settings,
         frame: Frame,
         by_index: bool = False,
@@ -56,7 +80,7 @@ class Job(NamedTuple):
         settings = Settings.resolve(settings, channels=channels_of(before, after))
         drawn = {name: read_mask(layer, before, frame, settings.spatial_ndim) for name, layer in mask.items()}
         overlay = find_overlay(before, after, frame, spatial_ndim=settings.spatial_ndim, by_index=by_index)
-        return cls(before, after, (array_of(before), array_of(after)), drawn, settings, frame, overlay)
+        return cls(before, after, (array_of(before), array_of(after)), drawn, settings, frame, overlay, dict(mask))
 
     def run(self, progress: Progress) -> Result:
         """Compare the two; the engine is imported here, so that a first import does not hold up the window."""
@@ -77,7 +101,7 @@ class Job(NamedTuple):
             **self.mask,
         )
         comparison = add_record(comparison, self.overlay)
-        return Result(comparison, layers_of(comparison, self.before, self.after, more=True))
+        return Result.of(comparison, self.before, self.after)
 
     def lost_from(self, layers: Container[Image]) -> str:
         """Return the name of the layer that is not among `layers`, "" if both are."""
@@ -90,11 +114,16 @@ class Job(NamedTuple):
 
 
 def rethreshold(
-    comparison: Comparison, changes: Mapping[str, Any], before: Image, after: Image, progress: Progress
+    comparison: Comparison,
+    changes: Mapping[str, Any],
+    before: Image,
+    after: Image,
+    frame: tuple[int, ...],
+    progress: Progress,
 ) -> Result:
     """Cut a comparison anew."""
     cut = comparison.rethreshold(**changes, progress=progress)
-    return Result(cut, layers_of(cut, before, after, more=True))
+    return Result.of(cut, before, after, frame)
 
 
 def warm_up(progress: Progress) -> None:
