@@ -18,6 +18,7 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 
 from napari_image_diff import Settings, compare
 from napari_image_diff.samples import photo
@@ -237,6 +238,18 @@ def test_the_pictures_are_those_that_are_made() -> None:
         target for page in docs.glob("*.md") for target in re.findall(r"!\[[^]]*\]\(([^)]+)", page.read_text("utf-8"))
     }
     assert made <= shown
+
+
+def test_the_animation_of_the_readme_is_small_and_short() -> None:
+    tool = runpy.run_path(str(ROOT / "tools" / "make_pictures.py"))
+    file = ROOT / "docs" / tool["ANIMATION"]
+    assert f"](docs/{file.name})" in README
+    assert file.stat().st_size <= tool["LARGEST_ANIMATION"] <= 2_000_000
+    with Image.open(file) as animation:
+        assert animation.width <= 850  # what a page of GitHub has room for
+        assert animation.info["loop"] == 0  # without end
+        milliseconds = sum(frame.info["duration"] for frame in ImageSequence.Iterator(animation))
+    assert 8_000 <= milliseconds <= 13_000
 
 
 def test_the_pages_count_the_regions_of_the_sample_right() -> None:

@@ -79,6 +79,9 @@ def test_the_api_has_every_public_name(site: Path) -> None:
     assert {name for name in names if f'id="napari_image_diff.{name}"' in page} == names
     assert 'id="napari_image_diff.Comparison.rethreshold"' in page
     assert "the message says what was found" in page  # the docstrings are on it
+    assert "Alias for field number" not in page
+    # A docstring with a colon is no type with what it is for
+    assert "The files that are there, by what they are: “before”, “after”." in page
 
 
 def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from napari.components import ViewerModel
 
 import napari_image_diff
 from napari_image_diff import Comparison, Settings, compare
-from napari_image_diff.geometry import describe_transforms
 from napari_image_diff.layers import explain_mismatch
+from napari_image_diff.overlaying import Overlay, find_overlay
 from napari_image_diff.samples import board, cells, page, photo
 from napari_image_diff.widget.work import describe_result
 
@@ -139,10 +139,14 @@ def with_gaps(text: ast.expr) -> Iterator[str]:
         yield text.value
 
 
+def nodes_of(room: str) -> Iterator[ast.AST]:
+    path = Path(napari_image_diff.__file__).parent / f"{room}.py"
+    return ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
 def said_by(room: str) -> Iterator[str]:
     """Give the sentences that a room of the dock returns, raises or says."""
-    path = Path(napari_image_diff.__file__).parent / f"{room}.py"
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(room):
         said: list[ast.expr] = []
         if (isinstance(node, ast.Return) and node.value is not None) or (
             isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith("message")
@@ -154,7 +158,17 @@ def said_by(room: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "room", ["layers", "widget/notices", "widget/dock", "widget/following", "widget/looking", "widget/contrast"]
+    "room",
+    [
+        "layers",
+        "overlaying",
+        "review_files",
+        "widget/notices",
+        "widget/dock",
+        "widget/following",
+        "widget/looking",
+        "widget/contrast",
+    ],
 )
 def test_every_sentence_of_the_dock_is_on_the_page(room: str) -> None:
     # An error is a part of a sentence, and so is what stands alone in the name of a layer
@@ -162,6 +176,23 @@ def test_every_sentence_of_the_dock_is_on_the_page(room: str) -> None:
     assert sentences
     for sentence in sentences:
         assert is_on_the_page(sentence.replace("…", "x")), sentence
+
+
+def raised_by(room: str) -> Iterator[str]:
+    """Give what a room says where it raises an error."""
+    for node in nodes_of(room):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            yield from (text for each in node.exc.args for text in with_gaps(each) if " " in text)
+
+
+@pytest.mark.parametrize(
+    "room", ["masks", "regridding", "review", "review_files", "settings_files", "widget/exporting"]
+)
+def test_every_error_of_a_room_is_on_the_page(room: str) -> None:
+    errors = {*raised_by(room)}
+    assert errors
+    for error in errors:
+        assert is_on_the_page(error.replace("…", "x")), error
 
 
 def layers(*shapes: tuple[int, ...]) -> list[Any]:
@@ -184,10 +215,24 @@ def test_why_two_layers_cannot_be_compared_is_on_the_page() -> None:
         assert is_on_the_page(message), message
 
 
-def test_that_two_layers_lie_differently_is_on_the_page() -> None:
+def lie(**moved: Any) -> Iterator[Overlay | None]:
+    """Give how the second of two layers, which is moved so, lies on the first one, and the two by index."""
     one, other = layers((32, 32), (32, 32))
-    other.scale = (2, 2)
-    assert is_on_the_page(describe_transforms(one, other))
+    for name, value in moved.items():
+        setattr(other, name, value)
+    for by_index in (False, True):
+        yield find_overlay(one, other, by_index=by_index)
+
+
+def test_how_two_layers_are_compared_is_on_the_page() -> None:
+    ways = [*lie(scale=(2, 2)), *lie(translate=(9, 3)), *lie(rotate=9)]
+    told = [way.describe() for way in ways if way is not None]
+    assert len(told) == len(ways)
+    parts = {part for text in told for part in text.split("; ")}
+    assert {part[: part.index(" ")] for part in parts} >= {"after", "before", "compared", "65%"}
+    for part in parts:
+        assert is_on_the_page(part), part
+    assert [*lie()] == [None, None]
 
 
 IMAGE = np.zeros((32, 32), np.uint8)
