@@ -34,6 +34,7 @@ FLOORS = [
         "folders",
         "reading",
         "mixing",
+        "lettering",
     },
     {"tiles", "evidence", "warping"},
     {"planes", "detection", "regridding"},
@@ -45,7 +46,7 @@ FLOORS = [
     {"boxes", "geometry", "samples", "records", "review", "judging", "page", "files", "options", "loading"},
     {"placing", "zarr_files", "batches", "summaries", "masks", "overlaying"},
     {"layers", "report"},
-    {"runs", "review_files", "looks"},
+    {"runs", "review_files", "looks", "figures"},
     {"cli", "widget"},
     {"__main__"},
 ]

@@ -28,6 +28,7 @@ from .panel import Panel, breakable, scrolling
 from .pickers import SHOWN, LayerListener
 from .probe import describe_values
 from .running import Runs
+from .seeing import see
 from .tour import RegionTour
 from .viewing import CanvasHooks, frame_of, go_to_frame
 from .work import Job, Result, warm_up
@@ -83,7 +84,8 @@ class ComparisonWidget(QWidget):
         self.panel.ways.connect(self.looker)
         self._hooks: CanvasHooks | None = None
         self.follower = Follower(napari_viewer, self.panel, self._runs, self)
-        self.exporter = Exporter(self.panel.export_button, self._find_shown, self)
+        sight = partial(see, napari_viewer, self.looker, self.panel)
+        self.exporter = Exporter(self.panel.export_button, self._find_shown, sight, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(scrolling(self.panel))
