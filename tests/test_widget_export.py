@@ -405,6 +405,12 @@ def test_figures_of_what_is_on_the_screen(
     assert figures.draw_blink(*given, index=(6,)) != figures.draw_blink(*given, index=(5,))
     export(dock, CROPS, tmp_path / "crops")
     assert len(read(tmp_path / "crops")) == len(dock._comparison.regions) + 2
+    if spatial_ndim == 2:
+        dock.panel.follow_box.setChecked(True)
+        dock.follow(True)
+        qtbot.waitUntil(lambda: not dock.running and "shown" in dock._comparison.resolved, timeout=20_000)
+        export(dock, VIEW, tmp_path / "view.png")
+        assert dock._comparison.resolved["shown"] in asked["view"][0][1]
 
 
 def test_figures_of_images_in_chunks(in_parts: Any, export: Any, tmp_path: Path) -> None:

@@ -81,6 +81,9 @@ def _tell(viewer: ViewerModel, looker: Looker, shown: tuple[Comparison, Image, I
     else:
         seen = [layer.name for layer in viewer.layers if layer.visible]
         yield f"shown: {', '.join(seen) or 'nothing'}"
+    if "shown" in comparison.resolved:
+        # One frame alone was compared, while the viewer was followed
+        yield str(comparison.resolved["shown"])
     axes = tuple(comparison.resolved.get("frames", ()))
     planes = ("plane",) if comparison.settings.spatial_ndim == 3 and viewer.dims.ndisplay == 2 else ()
     yield from (f"{axis.replace('_', ' ')} {place}" for axis, place in zip((*axes, *planes), sight.frame, strict=False))
