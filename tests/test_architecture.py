@@ -35,6 +35,7 @@ FLOORS = [
         "reading",
         "mixing",
         "filtering",
+        "lettering",
     },
     {"tiles", "evidence", "warping", "settings_files"},
     {"planes", "detection", "regridding"},
@@ -46,7 +47,7 @@ FLOORS = [
     {"boxes", "geometry", "samples", "records", "review", "judging", "page", "files", "options", "loading"},
     {"placing", "zarr_files", "batches", "summaries", "masks", "overlaying"},
     {"layers", "report"},
-    {"runs", "review_files", "looks", "scripting"},
+    {"runs", "review_files", "looks", "scripting", "figures"},
     {"cli", "widget"},
     {"__main__"},
 ]

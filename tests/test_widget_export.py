@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import threading
@@ -11,21 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import dask.array as da
+import imageio.v3 as iio
 import jsonschema
 import numpy as np
 import pytest
 import zarr
 from napari.settings import NapariSettings
+from napari.utils.theme import get_theme
+from PIL import Image
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
-from napari_image_diff import Comparison, add_comparison, folders, report, tiles, zarr_files
+from napari_image_diff import Comparison, add_comparison, figures, folders, report, tiles, zarr_files
+from napari_image_diff.lettering import Theme
+from napari_image_diff.mixing import Look, Shades
 from napari_image_diff.widget import ComparisonWidget
 from napari_image_diff.widget.exporting import EXPORTS, find_place
 from napari_image_diff.widget.running import Run
 
-REPORT, PAGE, TABLE, RECORD, PICTURES, MAPS, CHUNKS = (export.title for export in EXPORTS)
-FOLDERS = {REPORT: "", PICTURES: ".png", MAPS: ".tif"}
+REPORT, PAGE, TABLE, RECORD, PICTURES, MAPS, CHUNKS, VIEW, CROPS, BLINK = (export.title for export in EXPORTS)
+FOLDERS = {REPORT: "", PICTURES: ".png", MAPS: ".tif", CROPS: ""}
 SINGLE = {PAGE: "report.html", TABLE: "regions.csv", RECORD: "report.json"}
 SCHEMA = json.loads(Path(__file__).parents[1].joinpath("docs", "report.schema.json").read_bytes())
 FULL = OSError(28, "No space left on device")
@@ -111,9 +117,11 @@ def read(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def show(open_dock: Any, qtbot: Any, before: Any, after: Any, spatial_ndim: int = 2, **place: Any) -> Any:
+def show(
+    open_dock: Any, qtbot: Any, before: Any, after: Any, spatial_ndim: int = 2, *, window: bool = False, **place: Any
+) -> Any:
     """Open a dock and compare two arrays in it."""
-    viewer, dock = open_dock()
+    viewer, dock = open_dock(show=window)
     del viewer.layers[:]
     for name, array in ("a", before), ("b", after):
         viewer.add_image(array, name=name, contrast_limits=(0, 255), **place)
@@ -194,7 +202,9 @@ def test_images_in_chunks(title: str, inside: str, in_parts: Any, export: Any, t
 
 def test_what_needs_all_in_memory_says_so(in_parts: Any, images: Any) -> None:
     viewer, dock = in_parts
-    disabled = [action.text() for action in dock.panel.export_button.menu().actions()[:7] if not action.isEnabled()]
+    disabled = [
+        action.text() for action in dock.panel.export_button.menu().actions()[: len(EXPORTS)] if not action.isEnabled()
+    ]
     assert disabled == [PAGE, PICTURES, MAPS]
     assert "Take the maps in chunks" in action_of(dock, PAGE).toolTip()
     assert dock.panel.export_button.menu().toolTipsVisible()
@@ -216,6 +226,201 @@ def test_the_table_is_that_of_the_threshold_now(compared: Any, export: Any, qtbo
     found = (tmp_path / "regions.csv").read_bytes()
     assert found == files_of(dock._comparison)["regions.csv"]
     assert found.count(b"\n") < earlier.count(b"\n")
+
+
+# ---------------------------------------------------------------- figures
+
+GRAY = Look(Shades(0, 255, 1, np.linspace((0, 0, 0, 1), (1, 1, 1, 1), 256)))
+
+
+def theme_of(viewer: Any) -> Theme:
+    theme = get_theme(viewer.theme)
+    return Theme(*(tuple(bytes.fromhex(color.as_hex("long")[1:7])) for color in (theme.background, theme.text)))
+
+
+def look_of_napari(layer: Any) -> Look:
+    """Return how a layer looks, by napari's own table of its colours."""
+    return Look(Shades(*layer.contrast_limits, layer.gamma, layer.colormap.map(np.linspace(0, 1, 256))))
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Any, Any]]:
+    """Note with what views are drawn."""
+    asked: dict[str, tuple[Any, Any]] = {}
+    draw_view = figures.draw_view
+
+    def note(*args: Any, **given: Any) -> Any:
+        asked["view"] = args, given
+        return draw_view(*args, **given)
+
+    monkeypatch.setattr(figures, "draw_view", note)
+    return asked
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_view_is_the_canvas_with_a_line_that_says_what_it_is(
+    theme: str, open_dock: Any, images: Any, export: Any, asked: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    viewer, dock = show(open_dock, qtbot, *images, window=True, scale=(0.5, 0.5), units=("um", "um"))
+    viewer.theme = theme
+    dock.panel.table.step(1)
+    dock.panel.ways.buttons["swipe"].click()
+    expected = viewer.screenshot(canvas_only=True, flash=False)
+    assert len(np.unique(expected)) > 10
+    place = tmp_path / "view.png"
+    assert export(dock, VIEW, place) == f"Saved {place}."
+    found = iio.imread(place)
+    np.testing.assert_array_equal(found[: len(expected)], expected[..., :3])
+    assert (found[len(expected)] == theme_of(viewer).ground).all()
+    (_, told, *_, bar), _ = asked["view"]
+    label = dock.panel.table.label
+    kind = dock._comparison.regions["kind"][label - 1]
+    assert told == ["before: a", "after: b", "Swipe", f"region {label}", kind]
+    assert bar == (1 / viewer.scene.camera.zoom, "µm")
+
+
+def test_the_view_says_what_is_shown_where_there_is_no_other_way(
+    compared: Any, export: Any, asked: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    viewer, dock = compared()
+    viewer.layers["a"].visible = False
+    export(dock, VIEW, tmp_path / "view.png")
+    (_, told, *_, bar), _ = asked["view"]
+    assert told[2] == f"shown: {', '.join(layer.name for layer in viewer.layers if layer.visible)}"
+    assert "a" not in told[2].removeprefix("shown: ").split(", ")
+    # Pixels are no unit
+    assert bar is None
+    dock.panel.ways.buttons["blink"].click()
+    dock.panel.ways.flip_button.click()
+    export(dock, VIEW, tmp_path / "view.png")
+    assert asked["view"][0][1][2] == "Blink: after"
+
+
+def test_the_view_is_that_of_before_the_dialog(
+    compared: Any, export: Any, asked: Any, user: User, monkeypatch: Any, tmp_path: Path
+) -> None:
+    viewer, dock = compared(show=True)
+    expected = viewer.screenshot(canvas_only=True, flash=False)
+    assert len(np.unique(expected)) > 10
+    choose = user.choose
+
+    def choose_late(*args: Any, **kwargs: Any) -> Any:
+        viewer.layers.select_all()
+        for layer in viewer.layers:
+            layer.visible = False
+        return choose(*args, **kwargs)
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose_late)
+    export(dock, VIEW, tmp_path / "view.png")
+    np.testing.assert_array_equal(iio.imread(tmp_path / "view.png")[: len(expected)], expected[..., :3])
+
+
+def test_crops_are_as_the_layers_look(open_dock: Any, images: Any, export: Any, qtbot: Any, tmp_path: Path) -> None:
+    viewer, dock = show(open_dock, qtbot, *images)
+    layers = [viewer.layers[name] for name in "ab"]
+    layers[0].contrast_limits, layers[0].gamma, layers[1].colormap = (90, 230), 1.5, "magma"
+    place = tmp_path / "crops"
+    assert export(dock, CROPS, place) == f"Saved {place}."
+    looks = look_of_napari(layers[0]), look_of_napari(layers[1])
+    expected = dict(figures.draw_crops(dock._comparison, looks, ("a", "b"), theme_of(viewer)))
+    assert len(expected) == 4
+    found = read(place)
+    record = found.pop("report.json")
+    assert found == expected
+    jsonschema.validate(json.loads(record), SCHEMA)
+    # The same folder again, and one with a picture of somebody else's in it
+    user_picture = place / "region-0001 with a note.png"
+    user_picture.write_bytes(b"mine")
+    assert "is no part of a report" in export(dock, CROPS, place)
+    assert user_picture.read_bytes() == b"mine"
+
+
+def test_many_files_are_counted_in_the_question(
+    compared: Any, export: Any, user: User, qtbot: Any, tmp_path: Path
+) -> None:
+    _, dock = compared()
+    place = tmp_path / "crops"
+    export(dock, CROPS, place)
+    for number in range(100, 120):
+        (place / f"region-0{number}.png").write_bytes(b"")
+    user.replaces = True
+    assert export(dock, CROPS, place) == f"Saved {place}."
+    assert user.questions[0].endswith(", 13 more in it. Replace it?")
+    assert not (place / "region-0119.png").exists()
+
+
+def test_cancel_while_crops_are_drawn_leaves_nothing(
+    compared: Any, export: Any, monkeypatch: pytest.MonkeyPatch, qtbot: Any, tmp_path: Path
+) -> None:
+    _, dock = compared()
+    reached, opened = threading.Event(), threading.Event()
+    encode = figures.encode
+
+    def wait(picture: Any) -> bytes:
+        reached.set()
+        assert opened.wait(20)
+        return encode(picture)
+
+    monkeypatch.setattr(figures, "encode", wait)
+    export(dock, CROPS, tmp_path / "crops", wait=False)
+    qtbot.waitUntil(reached.is_set)
+    dock.panel.cancel_button.click()
+    opened.set()
+    qtbot.waitUntil(lambda: not Run.any_under_way())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("label", [0, 2])
+def test_a_blink_shows_the_marked_region_or_all(
+    label: int, compared: Any, export: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    viewer, dock = compared()
+    dock.panel.ways.rate.setValue(5)
+    if label:
+        dock.panel.table.mark(label)
+    place = tmp_path / "blink.gif"
+    assert export(dock, BLINK, place) == f"Saved {place}."
+    looks = tuple(look_of_napari(viewer.layers[name]) for name in "ab")
+    assert place.read_bytes() == figures.draw_blink(
+        dock._comparison, looks, ("a", "b"), theme_of(viewer), label=label, rate=5
+    )
+    picture = Image.open(io.BytesIO(place.read_bytes()))
+    assert (picture.n_frames, picture.info["duration"], picture.info["loop"]) == (2, 200, 0)
+
+
+@pytest.mark.parametrize("spatial_ndim", [2, 3])
+def test_figures_of_what_is_on_the_screen(
+    spatial_ndim: int, open_dock: Any, qtbot: Any, images: Any, export: Any, asked: Any, tmp_path: Path
+) -> None:
+    before = np.stack([images[0]] * 12)
+    after = before.copy()
+    after[4:8] = images[1]
+    viewer, dock = show(open_dock, qtbot, before, after, spatial_ndim)
+    viewer.dims.set_point(0, 6)
+    export(dock, VIEW, tmp_path / "view.png")
+    assert f"{'frame' if spatial_ndim == 2 else 'plane'} 6" in asked["view"][0][1]
+    export(dock, BLINK, tmp_path / "blink.gif")
+    given = dock._comparison, (GRAY, GRAY), ("a", "b"), theme_of(viewer)
+    assert (tmp_path / "blink.gif").read_bytes() == figures.draw_blink(*given, index=(6,))
+    assert figures.draw_blink(*given, index=(6,)) != figures.draw_blink(*given, index=(5,))
+    export(dock, CROPS, tmp_path / "crops")
+    assert len(read(tmp_path / "crops")) == len(dock._comparison.regions) + 2
+    if spatial_ndim == 2:
+        dock.panel.follow_box.setChecked(True)
+        dock.follow(True)
+        qtbot.waitUntil(lambda: not dock.running and "shown" in dock._comparison.resolved, timeout=20_000)
+        export(dock, VIEW, tmp_path / "view.png")
+        assert dock._comparison.resolved["shown"] in asked["view"][0][1]
+
+
+def test_figures_of_images_in_chunks(in_parts: Any, export: Any, tmp_path: Path) -> None:
+    viewer, dock = in_parts
+    given = dock._comparison, (GRAY, GRAY), ("a", "b"), theme_of(viewer)
+    for title, name in (VIEW, "view.png"), (CROPS, "crops"), (BLINK, "blink.gif"):
+        assert action_of(dock, title).isEnabled()
+        assert export(dock, title, tmp_path / name) == f"Saved {tmp_path / name}."
+    assert (tmp_path / "blink.gif").read_bytes() == figures.draw_blink(*given)
+    assert dict(figures.draw_crops(*given)).items() <= read(tmp_path / "crops").items()
 
 
 # ---------------------------------------------------------------- when it can be asked for
@@ -479,7 +684,9 @@ def test_without_zarr_it_says_how_to_get_it(compared: Any, export: Any, tmp_path
 # ---------------------------------------------------------------- looking at it
 
 
-@pytest.mark.parametrize(("title", "name"), [(REPORT, "out/report.html"), (PAGE, "out.html"), (MAPS, "out")])
+@pytest.mark.parametrize(
+    ("title", "name"), [(REPORT, "out/report.html"), (PAGE, "out.html"), (MAPS, "out"), (CROPS, "out/regions.png")]
+)
 def test_what_was_saved_can_be_opened(
     title: str, name: str, compared: Any, export: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "draw_line",
     "draw_outline",
     "grid_of",
+    "look_of",
     "mix",
     "outline",
     "place_line",
@@ -114,6 +115,16 @@ def copy_of(layer: Image, name: str) -> Image:
     )
 
 
+def look_of(layer: Image) -> mixing.Look:
+    """Return how the viewer shows a layer now."""
+    if layer.rgb:
+        dtype = np.dtype(layer.dtype)
+        return mixing.Look(None, float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0)
+    colors = np.array(layer.colormap.map(np.linspace(0, 1, COLORS)), np.float64)
+    black, white = layer.contrast_limits
+    return mixing.Look(mixing.Shades(float(black), float(white), float(layer.gamma), colors))
+
+
 def outline(comparison: Comparison, ndisplay: int) -> Outline:
     """Return the boxes of the regions as lines, for a view of so many dimensions."""
     axes = tuple(comparison.resolved.get("frames", ()))
@@ -187,12 +198,7 @@ def _side(
     layer: Image, matrix: NDArray[np.float64], frame_at: Callable[[mixing.Place], mixing.Place | None]
 ) -> mixing.Side:
     levels = list(layer.data) if layer.multiscale else [layer.data]
-    shades = None
-    if not layer.rgb:
-        colors = np.array(layer.colormap.map(np.linspace(0, 1, COLORS)), np.float64)
-        black, white = layer.contrast_limits
-        shades = mixing.Shades(float(black), float(white), float(layer.gamma), colors)
-    return mixing.Side(levels, matrix, frame_at, shades)
+    return mixing.Side(levels, matrix, frame_at, look_of(layer).shades)
 
 
 def _matrix_between(before: Image, after: Image) -> NDArray[np.float64]:

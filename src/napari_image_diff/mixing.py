@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 __all__ = [
     "COARSEST",
     "SIGNED_COLORS",
+    "Look",
     "Mixing",
     "Mixture",
     "Shades",
@@ -63,6 +64,15 @@ class Shades(NamedTuple):
     gamma: float
     colors: NDArray[np.float64]
     """(N, 4): RGBA, 0 to 1, from black to white."""
+
+
+class Look(NamedTuple):
+    """How a viewer shows an image."""
+
+    shades: Shades | None
+    """None of an image in colour."""
+    white: float = 1.0
+    """Of colour: the value that is shown as full red, green or blue; 0 is none of it."""
 
 
 class Side(NamedTuple):

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from .tiles import map_tiles, stepper
 from .words import printable
 
-__all__ = ["draw_thumbnail", "make_index", "make_page"]
+__all__ = ["draw_thumbnail", "make_index", "make_page", "surround"]
 
 Picture = npt.NDArray[np.uint8]
 Row = Mapping[str, Any]
@@ -394,11 +394,8 @@ def _outline(rows: Iterable[Row]) -> str:
 def _close_up(row: Row, pictures: Mapping[str, Picture]) -> _CloseUp:
     """Cut a region out of the images as they are, in a square as far as they reach."""
     box = _box(row)
-    side = max(box.width, box.height)
-    side += 2 * max(LEAST_SURROUND, side // 2)
     height, width = pictures["before"].shape[:2]
-    left, right = _span(box.x, box.width, side, width)
-    top, bottom = _span(box.y, box.height, side, height)
+    top, left, bottom, right = surround(row, height, width)
     before, after = (
         _address(_shrink(pictures[name][top:bottom, left:right], LONGEST_SIDE_OF_A_CLOSE_UP))
         for name in ("before", "after")
@@ -413,9 +410,24 @@ def _close_up(row: Row, pictures: Mapping[str, Picture]) -> _CloseUp:
         cut=_Rectangle(left, top, right - left, bottom - top),
         before=before,
         after=after,
-        small=side <= LONGEST_SIDE_OF_A_CLOSE_UP // 2,
+        small=_side_of(box) <= LONGEST_SIDE_OF_A_CLOSE_UP // 2,
         numbers=list(_numbers(row)),
     )
+
+
+def surround(row: Row, height: int, width: int) -> tuple[int, int, int, int]:
+    """Return top, left, bottom and right of the part of an image that is shown of a region: a square, as it reaches."""
+    box = _box(row)
+    side = _side_of(box)
+    left, right = _span(box.x, box.width, side, width)
+    top, bottom = _span(box.y, box.height, side, height)
+    return top, left, bottom, right
+
+
+def _side_of(box: _Rectangle) -> int:
+    """Return the side of the square that is shown of a region."""
+    side = max(box.width, box.height)
+    return side + 2 * max(LEAST_SURROUND, side // 2)
 
 
 def _span(start: int, length: int, wanted: int, limit: int) -> tuple[int, int]:

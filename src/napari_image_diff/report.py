@@ -7,7 +7,8 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Container, Mapping, Sequence
+import re
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +29,17 @@ from .tables import Columns, count_rows
 from .tiles import map_tiles, stepper
 from .zarr_files import write_zarr
 
-__all__ = ["KINDS", "check_place", "describe_file", "draw_pictures", "make_files", "make_report", "write_report"]
+__all__ = [
+    "KINDS",
+    "SHEET",
+    "check_place",
+    "describe_file",
+    "draw_pictures",
+    "make_files",
+    "make_report",
+    "name_crop",
+    "write_report",
+]
 
 FORMAT = "napari-image-diff report"
 
@@ -37,6 +48,10 @@ VERSION = 1
 
 # The folder of maps in chunks
 MAPS = "result.zarr"
+
+# Regions as pairs of crops: all in one picture, and each in one of its own
+SHEET = "regions.png"
+CROP = re.compile(r"region-[0-9]{4,}\.png")
 
 FILES = (
     "before.png",
@@ -50,6 +65,7 @@ FILES = (
     "report.html",
     "report.json",
     THUMBNAIL,
+    SHEET,
 )
 
 # How they end, by which some of them can be asked for
@@ -179,7 +195,13 @@ def check_place(place: Path, images: Sequence[str | os.PathLike[str]] = ()) -> b
     # That of a link is its folder's, too
     if any(place.resolve() in Path(image).resolve().parents for image in images):
         raise OSError(f"{place} has one of the images in it; give another folder")
-    return folders.check_place(place, "report", FILES, (MAPS,), _is_report)
+    crops = {path.name for path in place.glob("region-*.png") if CROP.fullmatch(path.name)}
+    return folders.check_place(place, "report", crops.union(FILES), (MAPS,), _is_report)
+
+
+def name_crop(label: int) -> str:
+    """Return the name of the picture of a region."""
+    return f"region-{label:04d}.png"
 
 
 def _is_report(place: Path) -> bool:
@@ -198,6 +220,7 @@ def write_report(
     kinds: Container[str] = KINDS,
     *,
     where: Mapping[str, Any] | None = None,
+    more: Iterable[tuple[str, bytes]] = (),
     replace: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -215,6 +238,8 @@ def write_report(
         The files that are written, by how they end; all by default.
     where : mapping, optional
         Where the pixels of maps in chunks lie: `scale`, `translate` and `units`, as `zarr_files.write_zarr` takes them.
+    more : iterable of str and bytes
+        Names and contents of pictures of regions, each of which is written before the next one is asked for.
     replace : bool
         Whether a folder that is there is replaced, when all is written.
     progress : callable, optional
@@ -240,6 +265,8 @@ def write_report(
             for done, (name, content) in enumerate(contents.items()):
                 if progress is not None:
                     progress(done, len(contents))
+                (folder / name).write_bytes(content)
+            for name, content in more:
                 (folder / name).write_bytes(content)
             if comparison.pyramid is not None and ".zarr" in kinds:
                 write_zarr(comparison, folder / MAPS, **(where or {}), progress=progress)

@@ -36,6 +36,7 @@ from .preferences import begin_settings, key_events
 from .probe import describe_values
 from .reviewing import Reviewer, Shown, review_of
 from .running import Runs
+from .seeing import see
 from .storing import load_settings, save_settings_of
 from .tour import RegionTour
 from .viewing import CanvasHooks, frame_of, go_to_frame
@@ -98,7 +99,8 @@ class ComparisonWidget(QWidget):
         self._frame_shown: tuple[int, ...] = ()
         self.reviewer = Reviewer(self.panel, self._runs, self._find_reviewed, self.panel.table.go_to, self)
         self.follower = Follower(napari_viewer, self.panel, self._runs, self)
-        self.exporter = Exporter(self.panel.export_button, self._find_shown, self)
+        sight = partial(see, napari_viewer, self.looker, self.panel)
+        self.exporter = Exporter(self.panel.export_button, self._find_shown, sight, self)
         self.copier = Copier(self.panel.copy_button, napari_viewer, self._find_shown, self.panel.table.copy, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

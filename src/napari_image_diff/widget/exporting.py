@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from napari.utils.history import get_save_history, update_save_history
 from napari.utils.misc import in_ipython
@@ -15,9 +15,12 @@ from qtpy.QtGui import QAction, QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QPushButton
 
 from ..folders import write_file
+from ..looks import look_of
+from ..mixing import Look
 from ..reading import explain
 from .reviewing import describe_layers, review_of, sources_of
 from .running import Progress, Run
+from .seeing import Sight
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -42,6 +45,8 @@ class Export(NamedTuple):
     help: str
     in_memory: bool = False
     """Whether there is none of images in chunks."""
+    figure: Literal["", "view", "crops", "blink"] = ""
+    """Which figure it is, if it is one."""
 
     @property
     def suffix(self) -> str:
@@ -98,7 +103,32 @@ EXPORTS = (
         ".zarr",
         "An OME-Zarr with all maps in several sizes, where the before layer lies, and the tables.",
     ),
+    Export(
+        "Current view (PNG)…",
+        "view.png",
+        "",
+        "The canvas as it is now, with a line below it: which images, which way to look, the marked region, the scale.",
+        figure="view",
+    ),
+    Export(
+        "Regions as pairs of crops (PNG)…",
+        "crops",
+        "",
+        "A folder with a picture for each region, before and after with its box, the largest on one sheet, and the "
+        "record.",
+        figure="crops",
+    ),
+    Export(
+        "Blinking picture (GIF)…",
+        "blink.gif",
+        "",
+        "Before and after in turns, as fast as the timer of Blink: the marked region in close-up, or all of the image.",
+        figure="blink",
+    ),
 )
+
+# Names of files that a question has, before it only counts them
+MOST_NAMES = 12
 
 TOO_LARGE = (
     "Not for images in chunks, which may be larger than memory. Take the maps in chunks (OME-Zarr), or the report, "
@@ -115,11 +145,14 @@ class Exporter(QObject):
     changed = Signal()
     progressed = Signal(int, int)
 
-    def __init__(self, button: QPushButton, find_shown: Callable[[], Shown | None], parent: QObject) -> None:
+    def __init__(
+        self, button: QPushButton, find_shown: Callable[[], Shown | None], see: Callable[..., Sight], parent: QObject
+    ) -> None:
         super().__init__(parent)
         self.message = ""
         self._button = button
         self._find_shown = find_shown
+        self._see = see
         self._run: Run | None = None
         self._saved: Path | None = None
         menu = QMenu(button)
@@ -129,6 +162,8 @@ class Exporter(QObject):
         self._open_action.setToolTip("Open the last export in the program that the system has for it.")
         for export, action in self._actions.items():
             action.triggered.connect(partial(self.ask, export))
+            if export.figure == "view":
+                menu.addSeparator()
             menu.addAction(action)
         self._open_action.triggered.connect(self.open_saved)
         menu.addSeparator()
@@ -155,6 +190,8 @@ class Exporter(QObject):
         shown = self._find_shown()
         if shown is None or self.running:
             return
+        # Before the dialog, during which a blink goes on
+        sight = self._see(shown, canvas=export.figure == "view") if export.figure else None
         chosen = self._choose(export)
         if chosen is None:
             return
@@ -166,7 +203,7 @@ class Exporter(QObject):
         if taken and not self._confirm(place):
             return
         update_save_history(str(place))
-        self._run = Run(Order.of(export, place, taken, *shown).run)
+        self._run = Run(Order.of(export, place, taken, *shown, sight).run)
         self._run.progressed.connect(self.progressed)
         self._run.returned.connect(self._take)
         self._run.failed.connect(self._fail)
@@ -181,11 +218,11 @@ class Exporter(QObject):
             self._tell("Not saved: cancelled.")
 
     def open_saved(self) -> None:
-        """Open the last export, of a report the page."""
+        """Open the last export, of a report the page, of crops the sheet."""
         if self._saved is None:
             return
-        page = self._saved / "report.html"
-        place = page if page.exists() else self._saved
+        pages = (self._saved / name for name in ("report.html", "regions.png"))
+        place = next((page for page in pages if page.exists()), self._saved)
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(place))):
             self._tell(f"No program opens {place}.")
 
@@ -206,7 +243,10 @@ class Exporter(QObject):
 
     def _confirm(self, place: Path) -> bool:
         """Ask whether what is at a place may go."""
-        there = f", with {', '.join(sorted(path.name for path in place.iterdir()))} in it" if place.is_dir() else ""
+        names = sorted(path.name for path in place.iterdir()) if place.is_dir() else []
+        if len(names) > MOST_NAMES:
+            names[MOST_NAMES:] = [f"{len(names) - MOST_NAMES:,} more"]
+        there = f", with {', '.join(names)} in it" if names else ""
         question, answers = f"{place} is there already{there}. Replace it?", QMessageBox.StandardButton
         answer = QMessageBox.question(
             self._button, "Export", question, answers.Yes | answers.No, defaultButton=answers.No
@@ -241,19 +281,30 @@ class Order(NamedTuple):
     """Array, name and file of the two layers."""
     review: Review
     """What was decided."""
+    looks: tuple[Look, Look]
+    """How the two layers are shown."""
+    sight: Sight | None
+    """What is on the screen, of figures."""
 
     @classmethod
     def of(
-        cls, export: Export, place: Path, replace: bool, comparison: Comparison, before: Image, after: Image
+        cls,
+        export: Export,
+        place: Path,
+        replace: bool,
+        comparison: Comparison,
+        before: Image,
+        after: Image,
+        sight: Sight | None = None,
     ) -> Order:
-        """Return the order for a result of two layers, which has the names that they have now."""
+        """Return the order for a result of two layers, which has names and looks that they have now."""
         # No hash of a file: the data of a layer may have been changed since they were read
         layers = {"before": before, "after": after}
         images = {name: {"name": layer.name, "bytes": None, "sha256": None} for name, layer in layers.items()}
         ndim = comparison.difference.ndim
         where = {name: getattr(before, name)[-ndim:] for name in ("scale", "translate", "units")}
-        decided = review_of(before, after)
-        return cls(export, place, replace, comparison, images, where, sources_of(before, after), decided)
+        decided, looks = review_of(before, after), (look_of(before), look_of(after))
+        return cls(export, place, replace, comparison, images, where, sources_of(before, after), decided, looks, sight)
 
     def run(self, progress: Progress) -> Path:
         """Write it; return where it is."""
@@ -280,6 +331,9 @@ class Order(NamedTuple):
             write_review(self.place, self.comparison, self.review, describe_layers(self.sources), frame=frame)
             return
         report = make_report(self.comparison, self.images)
+        if self.export.figure and self.sight is not None:
+            self._draw(self.sight, report, progress)
+            return
         if self.export.is_folder:
             # Every folder of ours has the record: by that it is known
             kinds = (self.export.kind, ".json") if self.export.kind else KINDS
@@ -295,6 +349,28 @@ class Order(NamedTuple):
             return
         (content,) = make_files(self.comparison, report, (self.export.kind,)).values()
         # The last chance to leave
+        progress(1, 2)
+        write_file(self.place, content)
+
+    def _draw(self, sight: Sight, report: Mapping[str, Any], progress: Progress) -> None:
+        """Write a figure."""
+        from ..figures import Bar, draw_blink, draw_crops, draw_view, encode, tell_region
+        from ..report import write_report
+
+        names = str(self.images["before"]["name"]), str(self.images["after"]["name"])
+        given = self.comparison, self.looks, names, sight.theme
+        if self.export.figure == "crops":
+            crops = draw_crops(*given, progress=progress)
+            write_report(
+                self.comparison, self.place, report, (".json",), more=crops, replace=self.replace, progress=progress
+            )
+            return
+        if sight.canvas is not None:
+            bar = Bar(*sight.scale) if sight.scale is not None else None
+            told = [*sight.told, *tell_region(self.comparison, sight.label)]
+            content = encode(draw_view(sight.canvas, told, sight.theme, bar, ratio=sight.ratio))
+        else:
+            content = draw_blink(*given, label=sight.label, index=sight.frame, rate=sight.rate, progress=progress)
         progress(1, 2)
         write_file(self.place, content)
 
