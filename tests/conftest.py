@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,12 +24,34 @@ CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 # Who asks for one of these opens a window
 WINDOWS = {"qtbot", "make_napari_viewer", "make_napari_viewer_proxy"}
 
+# Of a process of those that run side by side: windows of two on one screen would take the focus from each other
+_screens: list[subprocess.Popen[bytes]] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each of the processes that run side by side a screen of its own, where it can have one."""
+    if not hasattr(config, "workerinput") or shutil.which("Xvfb") is None:
+        return
+    read, write = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1600x1200x24", "-nolisten", "tcp"]
+    _screens.append(subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL))
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        os.environ["DISPLAY"] = f":{pipe.readline().strip()}"
+
+
+def pytest_unconfigure() -> None:
+    """Take the screen away."""
+    for screen in _screens:
+        screen.terminate()
+        screen.wait()
+
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Let tests that run side by side open their windows one after the other, and keep the rest of a file together."""
+    """Keep the tests of a file together, and those that open windows by themselves."""
     for item in items:
-        group = "windows" if WINDOWS & set(item.fixturenames) else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
+        kind = "windows of " if WINDOWS & set(item.fixturenames) else ""
+        item.add_marker(pytest.mark.xdist_group(kind + item.path.stem))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QSlider,
     QTableView,
 )
@@ -78,6 +79,15 @@ def test_nothing_is_cut_off_at_the_right(compared: Any, qtbot: Any) -> None:
 
     dock.window().resizeDocks([dock.parent()], [10], Qt.Orientation.Horizontal)
     qtbot.waitUntil(lambda: overhang() <= 0)
+
+
+def test_all_of_it_fits_a_small_screen(compared: Any, qtbot: Any) -> None:
+    _, dock = compared(show=True)
+    dock.window().resize(1280, 720)
+    bar = dock.findChild(QScrollArea).verticalScrollBar()
+    for way in dock.panel.ways.buttons:
+        dock.looker.toggle(way)
+        qtbot.waitUntil(lambda: dock.window().height() <= 720 and not bar.isVisible())
 
 
 def test_long_names_do_not_widen_the_dock(open_dock: Any) -> None:

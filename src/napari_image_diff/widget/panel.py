@@ -50,7 +50,7 @@ __all__ = ["Panel", "breakable", "scrolling"]
 LONGEST_WORD = 16
 
 # Of a list of words, which it cuts off there
-NARROWEST = 70
+NARROWEST, WIDEST = 70, 112
 
 ALIGN, UNDO = "Align after layer", "Undo"
 ALIGN_HELP = "Lay the after layer on before, as it was found to lie: only its affine changes, not its data."
@@ -125,6 +125,7 @@ class Panel(QWidget):
         for box in (self.presets, self.form.fields["align"].native):
             # Two of them stand side by side in a narrow dock
             box.setMinimumWidth(NARROWEST)
+        self.form.fields["align"].native.setMaximumWidth(WIDEST)
         self._keyed: dict[str, QWidget] = {
             "real": self.review.buttons[REAL],
             "not_real": self.review.buttons[NOT_REAL],
@@ -145,7 +146,7 @@ class Panel(QWidget):
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
-        column.setSpacing(4)
+        column.setSpacing(3)
         column.addWidget(self.pickers)
         column.addWidget(self.index_box)
         column.addLayout(_row(self.presets, QLabel("Align"), self.form.fields["align"].native, title="Preset"))
