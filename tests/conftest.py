@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,14 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
     for item in items:
         kind = "windows of " if WINDOWS & set(item.fixturenames) else ""
         item.add_marker(pytest.mark.xdist_group(kind + item.path.stem))
+
+
+@pytest.fixture(autouse=True)
+def quick_collections(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for garbage of this test alone, and not whenever napari takes a layer out: most time would go there."""
+    if WINDOWS & set(request.fixturenames):
+        gc.freeze()
+        monkeypatch.setattr("napari._vispy.canvas.gc", SimpleNamespace(collect=lambda: 0))
 
 
 @pytest.fixture

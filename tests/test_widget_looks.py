@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import dask.array as da
@@ -194,13 +193,6 @@ def test_another_pair_ends_it(compared: Any) -> None:
     assert dock.looker.way == ""
 
 
-@pytest.fixture
-def quick_removals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let napari not collect garbage each time a layer is taken out, which takes most of the time."""
-    monkeypatch.setattr("napari._vispy.canvas.gc", SimpleNamespace(collect=lambda: 0))
-
-
-@pytest.mark.usefixtures("quick_removals")
 def test_fifty_times_leave_nothing_behind(compared: Any) -> None:
     viewer, dock = compared()
 
@@ -235,7 +227,6 @@ def test_fifty_times_leave_nothing_behind(compared: Any) -> None:
     assert ours < 1.5 * grow(add_and_remove, 10) + 1e6
 
 
-@pytest.mark.usefixtures("quick_removals")
 def test_fifty_docks_leave_no_handler_behind(qtbot: Any, open_dock: Any) -> None:
     viewer, dock = open_dock()
     viewer.window.remove_dock_widget(dock)
@@ -293,7 +284,7 @@ def test_a_timer_blinks_until_it_is_ended(qtbot: Any, compared: Any) -> None:
     ways = dock.panel.ways
     ways.buttons["blink"].click()
     shown: list[int] = []
-    dock.looker.changed.connect(lambda: shown.append(dock.looker.which))
+    dock.looker.moved.connect(lambda: shown.append(dock.looker.which))
     ways.rate.setValue(10)
     ways.timer_box.click()
     qtbot.waitUntil(lambda: shown[-4:] in ([0, 1, 0, 1], [1, 0, 1, 0]))
@@ -608,7 +599,9 @@ def test_layers_in_colour_and_in_chunks(open_dock: Any, make_napari_viewer_proxy
         shown = picture(mixture(viewer))
         assert shown.shape == (256, 300, 4)
         if way != "overlay":
-            np.testing.assert_array_equal(shown[..., :3], image)
+            different = (shown[..., :3] != image).any(axis=(0, 2))
+            # Where pixels are small, a column of them is the line
+            assert different.sum() <= (way == "swipe")
     dock.looker.toggle(way)
     assert view_of(viewer) == found
 
