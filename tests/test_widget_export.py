@@ -30,7 +30,7 @@ from napari_image_diff.widget import ComparisonWidget
 from napari_image_diff.widget.exporting import EXPORTS, find_place
 from napari_image_diff.widget.running import Run
 
-REPORT, PAGE, TABLE, RECORD, PICTURES, MAPS, CHUNKS, VIEW, CROPS, BLINK = (export.title for export in EXPORTS)
+REPORT, PAGE, TABLE, RECORD, REVIEW, PICTURES, MAPS, CHUNKS, VIEW, CROPS, BLINK = (export.title for export in EXPORTS)
 FOLDERS = {REPORT: "", PICTURES: ".png", MAPS: ".tif", CROPS: ""}
 SINGLE = {PAGE: "report.html", TABLE: "regions.csv", RECORD: "report.json"}
 SCHEMA = json.loads(Path(__file__).parents[1].joinpath("docs", "report.schema.json").read_bytes())
