@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import dask.array as da
@@ -433,6 +434,37 @@ def test_the_region_gone_to_is_marked_in_both_tiles(compared: Any) -> None:
             corners = lines.data[white, 0]
             ends = [box["min_row"], box["min_col"], box["max_row"], box["max_col"]]
             assert [*corners.min(axis=0), *corners.max(axis=0)] == [end - 0.5 for end in ends]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_frames_are_followed_while_one_looks(
+    qtbot: Any, open_dock: Any, make_napari_viewer_proxy: Any, way: str
+) -> None:
+    viewer = make_napari_viewer_proxy()
+    stack = np.random.default_rng(1).integers(90, 100, (3, 80, 90), dtype=np.uint8)
+    after = stack.copy()
+    after[:, 20:40, 30:50] = 220
+    after[1, 60:70, 60:80] = 220
+    viewer.add_image(stack, name="a")
+    viewer.add_image(after, name="b")
+    _, dock = open_dock(viewer)
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(lambda: not dock.running)
+    dock.looker.toggle(way)
+    viewer.dims.set_point(0, 1)
+    for box in range(2):
+        # A result of one frame, and then that of all again
+        with qtbot.waitSignal(dock.follower.found) if not box else nullcontext():
+            (dock.panel.compare_button if box else dock.panel.follow_box).click()
+        qtbot.waitUntil(lambda: not dock.running)
+        assert dock.looker.way == way
+        shown = {layer.name for layer in viewer.layers if layer.visible}
+        assert not shown & {"a", "b", "diff map", "filled mask"}
+        if way == "side_by_side":
+            assert len(viewer.layers["after: boxes"].data) == 4 * len(dock._comparison.regions)
+    dock.looker.toggle(way)
+    assert [layer.name for layer in viewer.layers] == ["a", "b", "diff map", "filled mask", "bounding boxes"]
+    assert all(layer.visible for layer in viewer.layers)
 
 
 def test_boxes_follow_another_cut(qtbot: Any, compared: Any) -> None:

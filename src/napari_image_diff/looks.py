@@ -159,11 +159,11 @@ def redraw(layer: Any, lines: Outline) -> None:
     layer.features = {"label": lines.labels}
 
 
-def draw_line(grid: Grid) -> Image:
+def draw_line(before: Image) -> Image:
     """Return the line of a swipe: a single white pixel, which is drawn, and moved, faster than any shape."""
     from napari.layers import Image
 
-    return Image(np.ones((1, 1), np.uint8), name="swipe line", contrast_limits=(0, 1), **_plane_of(grid.where))
+    return Image(np.ones((1, 1), np.uint8), name="swipe line", contrast_limits=(0, 1), **transforms_of_plane(before))
 
 
 def place_line(layer: Image, cut: float, axis: int, width: float) -> dict[str, NDArray[np.float64]]:
@@ -181,17 +181,6 @@ def place_line(layer: Image, cut: float, axis: int, width: float) -> dict[str, N
     # The affine comes after all others
     way = np.linalg.solve(affine_of(layer)[-3:-1, -3:-1], way)
     return {"scale": np.asarray(layer.scale[-2:]) * sides, "translate": np.asarray(layer.translate[-2:]) + way}
-
-
-def _plane_of(where: Mapping[str, Any]) -> dict[str, Any]:
-    """Return where a plane lies, of what says where a stack of them does."""
-    lead = len(where["scale"]) - 2
-    found = {name: value[lead:] for name, value in where.items() if name not in ("shear", "affine", "rotate")}
-    return found | {
-        "rotate": np.asarray(where["rotate"])[lead:, lead:],
-        "shear": np.asarray(where["shear"])[-1:],
-        "affine": np.asarray(where["affine"])[lead:, lead:],
-    }
 
 
 def _side(

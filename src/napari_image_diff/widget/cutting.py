@@ -47,8 +47,8 @@ class Cutter(QObject):
         """Whether a cut is under way."""
         return "rethreshold" in self._runs
 
-    def follow(self, comparison: Comparison, before: Image, after: Image, frame: tuple[int, ...]) -> None:
-        """Cut the comparison, of one frame of a stack if it is, where the controls are now."""
+    def follow(self, comparison: Comparison, before: Image, after: Image) -> None:
+        """Cut the comparison where the controls are now."""
         # Images that are read in parts are read again: not at each step of a slider
         if comparison.pyramid is not None and self._controls.dragging:
             return
@@ -60,7 +60,7 @@ class Cutter(QObject):
         asked = self._controls.values
         boxes_wait = self._hidden_boxes is not None and not self._controls.dragging
         if boxes_wait or any(getattr(comparison.settings, name) != value for name, value in asked.items()):
-            function = partial(rethreshold, comparison, asked, before, after, frame)
+            function = partial(rethreshold, comparison, asked, before, after)
             run = self._runs.begin("rethreshold", function, self._take, self.failed.emit)
             self.slow = comparison.pyramid is not None
             if self.slow:

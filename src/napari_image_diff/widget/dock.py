@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.history import get_open_history, update_open_history
-from napari.utils.misc import in_ipython
+from numpy.typing import NDArray
 from qtpy.QtCore import QEvent
-from qtpy.QtGui import QAction, QEnterEvent, QHideEvent, QShowEvent
-from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QVBoxLayout, QWidget
+from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..layers import features_of
 from ..masks import add_to_mask, pixels_of, pixels_of_all
@@ -34,7 +32,7 @@ from .panel import Panel, breakable, scrolling
 from .pickers import SHOWN, LayerListener
 from .preferences import begin_settings, key_events
 from .probe import describe_values
-from .reviewing import Reviewer, Shown, review_of
+from .reviewing import Reviewer, add_review, review_of
 from .running import Runs
 from .seeing import see
 from .storing import load_settings, save_settings_of
@@ -96,8 +94,7 @@ class ComparisonWidget(QWidget):
         self._hooks: CanvasHooks | None = None
         self._keys_trouble = ""
         self.keys_help = KeysHelp(self)
-        self._frame_shown: tuple[int, ...] = ()
-        self.reviewer = Reviewer(self.panel, self._runs, self._find_reviewed, self.panel.table.go_to, self)
+        self.reviewer = Reviewer(self.panel, self._runs, self._find_shown, self)
         self.follower = Follower(napari_viewer, self.panel, self._runs, self)
         sight = partial(see, napari_viewer, self.looker, self.panel)
         self.exporter = Exporter(self.panel.export_button, self._find_shown, sight, self)
@@ -164,18 +161,10 @@ class ComparisonWidget(QWidget):
         self._refresh()
 
     def ignore_region(self) -> None:
-        """Add the marked region to what is ignored, in the layer picked for it or in a new one, and compare again."""
+        """Add the marked region to what is ignored, and compare again."""
         before, label = self._pair[0], self.panel.table.label
-        if self._comparison is None or before is None or not label:
-            return
-        try:
-            mask = add_to_mask(self._viewer, pixels_of(self._comparison, label, before), before, self._mask)
-        except ValueError as error:
-            self._say(f"{error}.")
-            return
-        self.panel.pickers.pick_ignored(mask)
-        if not self.follower.active:
-            self.compare()
+        if self._comparison is not None and before is not None and label:
+            self._ignore(partial(pixels_of, self._comparison, label, before), before)
 
     def align_after(self) -> None:
         """Lay the after layer on before as it was found to lie, or put it back."""
@@ -190,7 +179,7 @@ class ComparisonWidget(QWidget):
         if self._comparison is None or before is None or after is None:
             return
         if wanted:
-            result = Result.of(self._comparison, before, after, self._frame_shown)
+            result = Result.of(self._comparison, before, after)
             frame = frame_compared(self._viewer, before, after)
             with self.looker.set_aside():
                 self._place(result, before, after, frame=frame, roles=[role], add=[role])
@@ -335,7 +324,7 @@ class ComparisonWidget(QWidget):
             self.follower.wish()
             return
         if self._comparison is not None and before is not None and after is not None and self._job is None:
-            self.cutter.follow(self._comparison, before, after, self._frame_shown)
+            self.cutter.follow(self._comparison, before, after)
             self._refresh()
 
     def _take_cut(self, result: Result) -> None:
@@ -353,8 +342,11 @@ class ComparisonWidget(QWidget):
         """Place what is on the screen; layers that the user has taken out of the viewer stay out."""
         before, after = self._pair
         if before is not None and after is not None:
-            shown = bool(self._find_results())
-            with nullcontext() if shown else self.looker.set_aside():
+            results = self._find_results().values()
+            shown, ndim = bool(results), result.comparison.labels.ndim
+            # Layers that are added, or take the place of others, would lie over what is looked at
+            same = shown and all(layer.ndim == ndim for layer in results)
+            with nullcontext() if same else self.looker.set_aside():
                 comparison = self._place(
                     result, before, after, frame=None, add=() if shown else ALWAYS, masks=self._mask
                 )
@@ -381,11 +373,10 @@ class ComparisonWidget(QWidget):
             place(self._viewer, comparison, before, after, layers, add=add, frame=frame, masks=masks)
             if review_of(before, after) is not result.review:
                 # Something was decided while it was worked out
-                comparison = self.reviewer.tell(comparison, before, after, result.frame)
+                comparison = add_review(comparison, review_of(before, after))
                 annotate(self._viewer, comparison, before, after, features_of(comparison))
         finally:
             self._placing = False
-        self._frame_shown = result.frame
         return comparison
 
     def _find_results(self) -> dict[str, Any]:
@@ -410,10 +401,9 @@ class ComparisonWidget(QWidget):
             self.cutter.drop()
             if known is not None and before is not None and after is not None:
                 self.panel.show_settings(known.settings)
-                self._frame_shown = tuple(known.resolved.get("shown_index", ()))
                 if "verdict" not in known.region_columns:
                     # It comes from a script
-                    known = self.reviewer.tell(known, before, after, self._frame_shown)
+                    known = add_review(known, review_of(before, after))
                     annotate(self._viewer, known, before, after, features_of(known))
             self._show(known)
         self.follower.sync()
@@ -471,10 +461,6 @@ class ComparisonWidget(QWidget):
         before, after = self._pair
         return None if before is None or after is None else (before, after, self.panel.pickers.frame)
 
-    def _find_reviewed(self) -> Shown | None:
-        shown = self._find_shown()
-        return None if shown is None else Shown(*shown, self._frame_shown)
-
     def _take_decision(self, comparison: Comparison) -> None:
         """Show what was decided of the regions, in the table and in the layers."""
         before, after = self._pair
@@ -501,31 +487,6 @@ class ComparisonWidget(QWidget):
         self.compare()
         self._say(message)
 
-    def open_review(self) -> None:
-        """Ask for the file of a review, and go on with it."""
-        if review_of(*self._pair) and not self._confirm("What was decided about these two is replaced by the review."):
-            return
-        start = str(next(iter(get_open_history()), "."))
-        chosen, _ = QFileDialog.getOpenFileName(
-            self,
-            "Open review",
-            start,
-            "Reviews (*.json)",
-            # As napari does: there the system's own dialog would wait for ever
-            options=QFileDialog.Option.DontUseNativeDialog if in_ipython() else QFileDialog.Option(0),
-        )
-        if chosen:
-            update_open_history(chosen)
-            self._say("")
-            self.reviewer.open(Path(chosen))
-
-    def _confirm(self, question: str) -> bool:
-        answers = QMessageBox.StandardButton
-        answer = QMessageBox.question(
-            self, "Review", f"{question} Go on?", answers.Yes | answers.No, defaultButton=answers.No
-        )
-        return bool(answer == answers.Yes)
-
     def ignore_not_real(self) -> None:
         """Add all regions that are not real to what is ignored, and compare again."""
         before, found = self._pair[0], self._comparison
@@ -533,12 +494,15 @@ class ComparisonWidget(QWidget):
             return
         columns = found.region_columns
         labels = columns["label"][columns["verdict"] == NOT_REAL].tolist()
-        if not labels:
+        if labels:
+            self._ignore(partial(pixels_of_all, found, labels, before, self.panel.pickers.frame), before)
+        else:
             self._say("No region is decided to be not real.")
-            return
+
+    def _ignore(self, find_pixels: Callable[[], NDArray[np.bool_]], before: Image) -> None:
+        """Add pixels to what is ignored, in the layer picked for it or in a new one, and compare again."""
         try:
-            pixels = pixels_of_all(found, labels, before, self.panel.pickers.frame)
-            mask = add_to_mask(self._viewer, pixels, before, self._mask)
+            mask = add_to_mask(self._viewer, find_pixels(), before, self._mask)
         except ValueError as error:
             self._say(f"{error}.")
             return
@@ -632,21 +596,7 @@ class ComparisonWidget(QWidget):
         self.reviewer.said.connect(self._say)
         self.reviewer.wanted.connect(self._take_settings)
         panel.filter.textChanged.connect(self._filter)
-        menu = QMenu(panel.review_button)
-        menu.setToolTipsVisible(True)
-        for title, help_, method in (
-            ("Open review…", "Settings, verdicts and notes of a review that was saved; compare.", self.open_review),
-            (
-                "Ignore all that are not real",
-                "Add all regions that are not real to what is ignored, and compare again.",
-                self.ignore_not_real,
-            ),
-        ):
-            action = QAction(title, menu)
-            action.setToolTip(help_)
-            action.triggered.connect(method)
-            menu.addAction(action)
-        panel.review_button.setMenu(menu)
+        self.reviewer.unwanted.connect(self.ignore_not_real)
         self.looker.changed.connect(self._refresh)
         panel.ways.same_contrast.clicked.connect(self.show_alike)
         self._viewer.cursor.events.position.connect(self._show_values)

@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from napari.utils.history import get_save_history, update_save_history
-from napari.utils.misc import in_ipython
+from napari.utils.history import update_save_history
 from qtpy.QtCore import QObject, QUrl, Signal
 from qtpy.QtGui import QAction, QDesktopServices
-from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QPushButton
+from qtpy.QtWidgets import QMenu, QPushButton
 
 from ..folders import write_file
 from ..looks import look_of
 from ..mixing import Look
 from ..reading import explain
-from .reviewing import describe_layers, review_of, sources_of
+from .dialogs import choose_to_save, confirm, last_folder
+from .reviewing import describe_layers, frame_shown, review_of, sources_of
 from .running import Progress, Run
 from .seeing import Sight
 
@@ -228,18 +228,11 @@ class Exporter(QObject):
 
     def _choose(self, export: Export) -> Path | None:
         """Return the place that the user picks for an export, None if none."""
-        start = Path(next(iter(get_save_history()), ".")) / export.name
+        start = last_folder() / export.name
         if export.is_folder:
             start = _find_free(start)
-        chosen, _ = QFileDialog.getSaveFileName(
-            self._button,
-            f"Export: {export.title.rstrip('…')}",
-            str(start),
-            "" if export.is_folder else f"{export.suffix[1:].upper()} (*{export.suffix})",
-            # As napari does: there the system's own dialog would wait for ever
-            options=QFileDialog.Option.DontUseNativeDialog if in_ipython() else QFileDialog.Option(0),
-        )
-        return Path(chosen) if chosen else None
+        kind = "" if export.is_folder else f"{export.suffix[1:].upper()} (*{export.suffix})"
+        return choose_to_save(self._button, f"Export: {export.title.rstrip('…')}", start, kind)
 
     def _confirm(self, place: Path) -> bool:
         """Ask whether what is at a place may go."""
@@ -247,11 +240,7 @@ class Exporter(QObject):
         if len(names) > MOST_NAMES:
             names[MOST_NAMES:] = [f"{len(names) - MOST_NAMES:,} more"]
         there = f", with {', '.join(names)} in it" if names else ""
-        question, answers = f"{place} is there already{there}. Replace it?", QMessageBox.StandardButton
-        answer = QMessageBox.question(
-            self._button, "Export", question, answers.Yes | answers.No, defaultButton=answers.No
-        )
-        return bool(answer == answers.Yes)
+        return confirm(self._button, "Export", f"{place} is there already{there}. Replace it?")
 
     def _take(self, place: Path) -> None:
         self._run = None
@@ -327,8 +316,8 @@ class Order(NamedTuple):
         if self.export.kind == "review":
             from ..review_files import write_review
 
-            frame = tuple(self.comparison.resolved.get("shown_index", ()))
-            write_review(self.place, self.comparison, self.review, describe_layers(self.sources), frame=frame)
+            images, frame = describe_layers(self.sources), frame_shown(self.comparison)
+            write_review(self.place, self.comparison, self.review, images, frame=frame)
             return
         report = make_report(self.comparison, self.images)
         if self.export.figure and self.sight is not None:

@@ -204,9 +204,8 @@ class _Job(NamedTuple):
         found = add_record(found, self.overlay)
         if shown := self._describe():
             frames = dict(zip(("before", "after"), self.places, strict=True))
-            notes = {"shown": shown, "shown_index": list(self.places[1] or self.places[0]), "shown_frames": frames}
-            found = dataclasses.replace(found, resolved={**found.resolved, **notes})
-        return Result.of(found, self.before, self.after, self.places[1] or self.places[0])
+            found = dataclasses.replace(found, resolved={**found.resolved, "shown": shown, "shown_frames": frames})
+        return Result.of(found, self.before, self.after)
 
     def _describe(self) -> str:
         """Say which frames they are, "" of single planes."""

@@ -14,14 +14,12 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from .. import mixing
-from ..geometry import real_layer
+from ..geometry import real_layer, transforms_of
 from ..layers import BOX_COLOR
 from ..looks import (
-    Grid,
     copy_of,
     draw_line,
     draw_outline,
-    grid_of,
     mix,
     outline,
     place_line,
@@ -358,7 +356,8 @@ class Looker(QObject):
         boxes = [results[role] for role in ("bounding boxes", "forgiven") if role in results]
         seen = [layer for layer in boxes if layer.visible]
         if way == "side_by_side":
-            made = self._lay_side_by_side(before, after, bool(seen))
+            boxes_seen = [layer for layer in seen if layer is results.get("bounding boxes")]
+            made = self._lay_side_by_side(before, after, next(iter(boxes_seen), None))
             index, kept = len(viewer.layers), []
         else:
             made = self._make_mixture(way, before, after, frame)
@@ -382,18 +381,17 @@ class Looker(QObject):
             self._mix_anew()
         self._fit_lines()
 
-    def _lay_side_by_side(self, before: Image, after: Image, boxed: bool) -> list[Layer]:
-        """Return the layers of the two tiles, the right one's first."""
+    def _lay_side_by_side(self, before: Image, after: Image, boxes: Any) -> list[Layer]:
+        """Return the layers of the two tiles, the right one's first, with the boxes of a layer as lines."""
         made: list[Layer] = []
         for name, layer in (("after", after), ("before", before)):
             copy = copy_of(layer, f"{name}: {layer.name}")
             self._links.append([layer, copy])
             copy.name_overlay.visible = True
             made.append(copy)
-            if boxed and self._comparison is not None:
-                where = grid_of(*self._pair).where if self._pair is not None else {}
+            if boxes is not None and self._comparison is not None:
                 lines = outline(self._comparison, self._viewer.dims.ndisplay)
-                made.append(draw_outline(lines, f"{name}: boxes", where))
+                made.append(draw_outline(lines, f"{name}: boxes", transforms_of(boxes)))
                 _mark(made[-1], self._label)
         return made
 
@@ -408,7 +406,7 @@ class Looker(QObject):
             shades = {"colormap": mixing.SIGNED_COLORS, "contrast_limits": (-limit, limit)}
             return [Image(levels, name=name, multiscale=True, **shades, **where)]
         image = Image(levels, name=name, multiscale=True, rgb=True, **where)
-        return [image, draw_line(Grid(self._mixing.shape, where))]
+        return [image, draw_line(before)]
 
     def _find_limit(self, before: Image, after: Image) -> float:
         """Return the signed difference shown in full colour: twice what a region has, or a quarter of the contrast."""
@@ -514,8 +512,8 @@ class Looker(QObject):
         pixel = float(np.linalg.norm(np.subtract(there, here))) * self._viewer.scene.camera.zoom
         return float(max(EDGE_ON_SCREEN / max(pixel, 1e-12), 1e-3))
 
-    def _end_if_lost(self, event: Any) -> None:
-        """End where somebody took out a layer that it shows, or needs the view otherwise."""
+    def _end_if_unfit(self, event: Any) -> None:
+        """End where the view has become one in which one cannot look so."""
         if self._pair is not None and self._find_obstacle(self.way, self._pair):
             self.leave()
 
@@ -526,7 +524,7 @@ class Looker(QObject):
         for event in (viewer.scene.camera.events.zoom, viewer.scene.camera.events.center):
             event.connect(self._follow_view)
         for event in (viewer.dims.events.ndisplay, viewer.dims.events.order):
-            event.connect(self._end_if_lost)
+            event.connect(self._end_if_unfit)
         viewer.mouse_drag_callbacks.insert(0, self._drag)
 
     def _rest(self) -> None:
@@ -535,7 +533,7 @@ class Looker(QObject):
         for event in (viewer.scene.camera.events.zoom, viewer.scene.camera.events.center):
             event.disconnect(self._follow_view)
         for event in (viewer.dims.events.ndisplay, viewer.dims.events.order):
-            event.disconnect(self._end_if_lost)
+            event.disconnect(self._end_if_unfit)
         if self._drag in viewer.mouse_drag_callbacks:
             viewer.mouse_drag_callbacks.remove(self._drag)
 

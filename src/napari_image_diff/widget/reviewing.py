@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QMenu
 
 from ..geometry import array_of
 from ..verdicts import OPEN, Verdict
+from .dialogs import choose_to_open, confirm
 from .running import Progress, Runs
 
 if TYPE_CHECKING:
@@ -20,22 +22,27 @@ if TYPE_CHECKING:
 
     from ..comparison import Comparison
     from ..review import Review
+    from .exporting import Shown
     from .panel import Panel
 
-__all__ = ["Opened", "Reviewer", "Shown", "describe_layers", "keep_review", "open_review", "review_of", "sources_of"]
+__all__ = [
+    "IGNORE_NOT_REAL",
+    "OPEN_REVIEW",
+    "Opened",
+    "Reviewer",
+    "add_review",
+    "describe_layers",
+    "frame_shown",
+    "keep_review",
+    "open_review",
+    "review_of",
+    "sources_of",
+]
+
+OPEN_REVIEW, IGNORE_NOT_REAL = "Open review…", "Ignore all that are not real"
 
 # Of before, by after: docks come and go, and what was decided stays with the two layers
 _reviews: weakref.WeakKeyDictionary[Image, weakref.WeakKeyDictionary[Image, Review]] = weakref.WeakKeyDictionary()
-
-
-class Shown(NamedTuple):
-    """A result, and the two layers that were compared."""
-
-    comparison: Comparison
-    before: Image
-    after: Image
-    frame: tuple[int, ...]
-    """Where it is of one frame of a stack, the index of that."""
 
 
 class Opened(NamedTuple):
@@ -45,6 +52,20 @@ class Opened(NamedTuple):
     settings: Any
     mismatch: str
     """In what the images that it is about differ from those that are picked, "" if they are the same."""
+
+
+def frame_shown(comparison: Comparison) -> tuple[int, ...]:
+    """Return the index of the frame, of after if that has frames, that alone was compared; () if all were."""
+    shown = comparison.resolved.get("shown_frames", {"after": (), "before": ()})
+    return tuple(shown["after"] or shown["before"])
+
+
+def add_review(comparison: Comparison, review: Review) -> Comparison:
+    """Return a comparison, of all frames or of the one on the screen, with what was decided of its regions."""
+    # Here and not above, so that a first import does not hold up the window
+    from ..review import reviewed
+
+    return reviewed(comparison, review, frame=frame_shown(comparison))
 
 
 def review_of(before: Image | None, after: Image | None) -> Review:
@@ -97,38 +118,40 @@ class Reviewer(QObject):
     """Gives the regions that are shown verdicts and notes, in the table, in the layers and for another day.
 
     `decided` hands over the comparison with what was decided, and `said` what there is to say. `wanted` asks for a
-    comparison with the settings of a review that was opened.
+    comparison with the settings of a review that was opened, and `unwanted` to ignore all regions that are not real.
     """
 
     decided = Signal(object)
     said = Signal(str)
     wanted = Signal(object)
+    unwanted = Signal()
 
-    def __init__(
-        self,
-        panel: Panel,
-        runs: Runs,
-        find_shown: Callable[[], Shown | None],
-        go_to: Callable[[int], None],
-        parent: QObject,
-    ) -> None:
+    def __init__(self, panel: Panel, runs: Runs, find_shown: Callable[[], Shown | None], parent: QObject) -> None:
         super().__init__(parent)
         self._panel = panel
         self._runs = runs
         self._find_shown = find_shown
-        self._go_to = go_to
         # The region that the note in the line is about: another may be marked when the line loses the focus
         self._noted = 0
         row = panel.review
         for verdict, button in row.buttons.items():
             button.clicked.connect(partial(self.decide, verdict))
         row.note.editingFinished.connect(self.write_note)
-
-    def tell(self, comparison: Comparison, before: Image, after: Image, frame: tuple[int, ...]) -> Comparison:
-        """Return a comparison with what was decided of its regions until now."""
-        from ..review import reviewed
-
-        return reviewed(comparison, review_of(before, after), frame=frame)
+        menu = QMenu(panel.review_button)
+        menu.setToolTipsVisible(True)
+        for title, help_, action in (
+            (OPEN_REVIEW, "Settings, verdicts and notes of a review that was saved; compare.", self.ask),
+            (
+                IGNORE_NOT_REAL,
+                "Add all regions that are not real to what is ignored, and compare again.",
+                self.unwanted.emit,
+            ),
+        ):
+            entry = menu.addAction(title)
+            assert entry is not None
+            entry.setToolTip(help_)
+            entry.triggered.connect(action)
+        panel.review_button.setMenu(menu)
 
     def decide(self, verdict: Verdict) -> None:
         """Give the marked region a verdict, and go to the next one that is open."""
@@ -137,7 +160,7 @@ class Reviewer(QObject):
         if not self._decide(table.label, verdict=verdict):
             return
         if following:
-            self._go_to(following)
+            table.go_to(following)
         elif verdict != OPEN:
             self.said.emit("No region of the table is open any more.")
 
@@ -148,7 +171,7 @@ class Reviewer(QObject):
         shown = self._find_shown()
         if shown is None or not self._noted:
             return
-        columns = shown.comparison.region_columns
+        columns = shown[0].region_columns
         row = int(np.searchsorted(columns["label"], self._noted))
         if "note" in columns and note != columns["note"][row]:
             self._decide(self._noted, note=note)
@@ -167,16 +190,22 @@ class Reviewer(QObject):
         self._noted = label if verdict else 0
         row.show_region(verdict, note)
 
-    def open(self, place: Path) -> None:
-        """Open a review, about the two layers that are picked."""
-        pair = self._panel.pickers.before, self._panel.pickers.after
-        if pair[0] is None or pair[1] is None:
+    def ask(self) -> None:
+        """Ask for the file of a review, and go on with it, about the two layers that are picked."""
+        panel = self._panel
+        before, after = panel.pickers.before, panel.pickers.after
+        if before is None or after is None:
             self.said.emit("Pick the two images that the review is about first.")
             return
-        sources = sources_of(pair[0], pair[1])
-        # Bound to the layers, whatever is picked when it is read
-        take = partial(self._take, pair[0], pair[1])
-        self._runs.begin("review", partial(open_review, place, sources), take, self._fail)
+        question = "What was decided about these two is replaced by the review. Go on?"
+        if review_of(before, after) and not confirm(panel, "Review", question):
+            return
+        place = choose_to_open(panel, "Open review", "Reviews (*.json)")
+        if place is not None:
+            self.said.emit("")
+            # Bound to the layers, whatever is picked when it is read
+            read, take = partial(open_review, place, sources_of(before, after)), partial(self._take, before, after)
+            self._runs.begin("review", read, take, self._fail)
 
     def _take(self, before: Image, after: Image, opened: Opened) -> None:
         del self._runs["review"]
@@ -196,12 +225,12 @@ class Reviewer(QObject):
             return False
         from ..review import decide
 
-        review = review_of(shown.before, shown.after)
+        comparison, before, after = shown
         try:
-            review = decide(review, shown.comparison, label, frame=shown.frame, **decision)
+            review = decide(review_of(before, after), comparison, label, frame=frame_shown(comparison), **decision)
         except ValueError as error:
             self.said.emit(f"{error}.")
             return False
-        keep_review(shown.before, shown.after, review)
-        self.decided.emit(self.tell(shown.comparison, shown.before, shown.after, shown.frame))
+        keep_review(before, after, review)
+        self.decided.emit(add_review(comparison, review))
         return True

@@ -14,7 +14,7 @@ from ..layers import axes_of, channels_of, layers_of, read_mask, take_frame
 from ..overlaying import Overlay, add_record, find_overlay, lay
 from ..placing import Frame, LayerData
 from ..settings import Settings
-from .reviewing import review_of
+from .reviewing import add_review, review_of
 from .running import Progress
 
 if TYPE_CHECKING:
@@ -33,24 +33,13 @@ class Result(NamedTuple):
     layers: list[LayerData]
     review: Review
     """What had been decided of its regions, which its tables say."""
-    frame: tuple[int, ...]
-    """Where it is of one frame of a stack, the index of that."""
 
     @classmethod
-    def of(
-        cls,
-        comparison: Comparison,
-        before: Image,
-        after: Image,
-        frame: tuple[int, ...] = (),
-        progress: Progress | None = None,
-    ) -> Result:
+    def of(cls, comparison: Comparison, before: Image, after: Image) -> Result:
         """Return the result of comparing two layers."""
-        from ..review import reviewed
-
         review = review_of(before, after)
-        comparison = reviewed(comparison, review, frame=frame, progress=progress)
-        return cls(comparison, layers_of(comparison, before, after, more=True), review, frame)
+        comparison = add_review(comparison, review)
+        return cls(comparison, layers_of(comparison, before, after, more=True), review)
 
 
 class Job(NamedTuple):
@@ -114,16 +103,11 @@ class Job(NamedTuple):
 
 
 def rethreshold(
-    comparison: Comparison,
-    changes: Mapping[str, Any],
-    before: Image,
-    after: Image,
-    frame: tuple[int, ...],
-    progress: Progress,
+    comparison: Comparison, changes: Mapping[str, Any], before: Image, after: Image, progress: Progress
 ) -> Result:
     """Cut a comparison anew."""
     cut = comparison.rethreshold(**changes, progress=progress)
-    return Result.of(cut, before, after, frame)
+    return Result.of(cut, before, after)
 
 
 def warm_up(progress: Progress) -> None:
