@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from napari_image_diff import Comparison, Settings, compare
 from napari_image_diff.overlaps import Spans, count_shared, find_spans
 from napari_image_diff.regions import name_box
-from napari_image_diff.review import LONGEST_NOTE, VERDICTS, Decision, Review, count_verdicts, decide, reviewed
+from napari_image_diff.review import Decision, Review, count_verdicts, decide, reviewed
+from napari_image_diff.verdicts import LONGEST_NOTE, VERDICTS
 
 Array = NDArray[Any]
 

@@ -21,8 +21,9 @@ from napari_image_diff import Settings, compare, review_files
 from napari_image_diff.files import compare_files
 from napari_image_diff.records import to_csv
 from napari_image_diff.report import make_report
-from napari_image_diff.review import REAL, Decision, Review, decide, reviewed
+from napari_image_diff.review import Decision, Review, decide, reviewed
 from napari_image_diff.review_files import Saved, describe_image, describe_mismatch, read_review, write_review
+from napari_image_diff.verdicts import REAL
 
 Array = NDArray[Any]
 
