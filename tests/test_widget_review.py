@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 from napari_image_diff import add_comparison, read_review
 from napari_image_diff.widget.keys import ACTIONS
 from napari_image_diff.widget.reviewing import review_of
+from napari_image_diff.widget.work import Result
 
 Wait = Callable[[], None]
 
@@ -205,6 +206,16 @@ def test_what_is_decided_while_a_run_is_under_way_counts(qtbot: Any, compared: A
     dock.act("not_real")
     gate.open()
     wait(dock)
+    assert verdicts(dock) == ["not real", "open", "open"]
+    assert viewer.layers["filled mask"].features["verdict"].tolist()[1:] == ["not real", "open", "open"]
+
+
+def test_what_is_decided_after_a_run_and_before_it_is_shown_counts(compared: Any) -> None:
+    viewer, dock = compared()
+    result = Result.of(dock._comparison, *dock._pair)
+    dock.tour.go_next()
+    dock.act("not_real")
+    dock._take_cut(result)
     assert verdicts(dock) == ["not real", "open", "open"]
     assert viewer.layers["filled mask"].features["verdict"].tolist()[1:] == ["not real", "open", "open"]
 

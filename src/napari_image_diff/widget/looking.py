@@ -102,26 +102,24 @@ QUICK: dict[str, Any] = {"thumbnail": False, "highlight": False, "extent": False
 class _Found:
     """What a way to look changes in the viewer, as it was found."""
 
+    layers: list[Any]
     selected: list[Any]
-    visible: dict[Any, bool]
-    """Of each layer."""
     grid: dict[str, Any]
     text: dict[str, Any]
     point: tuple[float, ...]
-    shown: dict[Any, bool]
-    """What was made of it."""
+    hidden: list[Any]
+    """The layers that were seen, and are not meanwhile."""
 
     @classmethod
     def of(cls, viewer: ViewerModel) -> _Found:
-        layers = [real_layer(layer) for layer in viewer.layers]
         grid, text = viewer.canvas.grid, viewer.canvas.overlays.text
         return cls(
+            [real_layer(layer) for layer in viewer.layers],
             [real_layer(layer) for layer in viewer.layers.selection],
-            {layer: layer.visible for layer in layers},
             {name: getattr(grid, name) for name in ("enabled", "stride", "shape", "spacing")},
             {name: getattr(text, name) for name in ("text", "visible", "position")},
             tuple(viewer.dims.point),
-            {},
+            [],
         )
 
     def restore(self, viewer: ViewerModel) -> None:
@@ -130,18 +128,19 @@ class _Found:
             setattr(viewer.canvas.grid, name, value)
         for name, value in self.text.items():
             setattr(viewer.canvas.overlays.text, name, value)
-        for layer, shown in self.shown.items():
-            if layer in viewer.layers and layer.visible == shown:
-                layer.visible = self.visible[layer]
+        for layer in self.hidden:
+            if layer in viewer.layers:
+                layer.visible = True
         self.select(viewer)
         # With other layers napari finds another middle of what is shown; sliders stay where they are now
         for axis in viewer.dims.displayed:
             viewer.dims.set_point(axis, self.point[axis])
 
-    def show(self, layer: Any, wanted: bool) -> None:
-        """Show or hide a layer for as long as the way to look lasts."""
-        if layer.visible != wanted:
-            layer.visible = self.shown[layer] = wanted
+    def hide(self, layer: Any) -> None:
+        """Hide a layer for as long as the way to look lasts."""
+        if layer.visible:
+            layer.visible = False
+            self.hidden.append(layer)
 
     def select(self, viewer: ViewerModel) -> None:
         """Select what was selected."""
@@ -362,8 +361,9 @@ class Looker(QObject):
         else:
             made = self._make_mixture(way, before, after, frame)
             index, kept = min((viewer.layers.index(layer) for layer in seen), default=len(viewer.layers)), seen
-        for layer in found.visible:
-            found.show(layer, layer in kept)
+        for layer in found.layers:
+            if layer not in kept:
+                found.hide(layer)
         for place, layer in enumerate(made, index):
             lend(layer)
             viewer.layers.insert(place, layer)

@@ -258,6 +258,9 @@ class Panel(QWidget):
             set_icon(QIcon())
         fold.toggled.connect(lambda open_: fold.setText("▼ Advanced" if open_ else "▶ Advanced"))
         fold.setText("▶ Advanced")
+        # Folded, they are only made low: Tab would go through what is not seen
+        fold.toggled.connect(fold.content().setEnabled)
+        fold.content().setEnabled(False)
         return fold
 
 
@@ -286,6 +289,8 @@ def scrolling(widget: QWidget) -> QScrollArea:
     area.setWidget(widget)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
+    # It scrolls by itself to what has the focus
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     return area
 

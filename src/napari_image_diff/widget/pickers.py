@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +172,8 @@ class LayerPickers(QWidget):
             grid.addWidget(label, row, 0)
             grid.addWidget(box, row, 1, 1, 1 if box in self.boxes else 2)
         grid.addWidget(self.swap_button, 0, 2, 2, 1)
+        for one, other in itertools.pairwise((*self.boxes, self.swap_button, self.ignore)):
+            QWidget.setTabOrder(one, other)
 
 
 class _LayerBox(QComboBox):
