@@ -36,6 +36,7 @@ FLOORS = [
         "mixing",
         "filtering",
         "lettering",
+        "world",
     },
     {"tiles", "evidence", "warping", "settings_files"},
     {"planes", "detection", "regridding"},

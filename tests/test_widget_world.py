@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 from test_world import make_movie, make_shifted
 
 ELSEWHERE = {"translate": (30, 20)}
@@ -164,3 +165,33 @@ def test_volumes_are_compared_where_they_lie(open_dock: Any, qtbot: Any) -> None
     assert len(regions) == 1
     assert regions.loc[0, ["min_plane", "min_row", "min_col"]].tolist() == pytest.approx([6, 20, 20], abs=1)
     assert np.isnan(viewer.layers["diff map"].data[:2]).all()
+
+
+def test_the_table_has_areas_and_positions_in_the_unit_of_the_layer(open_dock: Any, qtbot: Any) -> None:
+    viewer, dock = open_dock(show=True)
+    for layer in viewer.layers:
+        layer.scale, layer.units = (0.5, 0.5), ("um", "um")
+    press_compare(dock, qtbot)
+    model = dock.panel.table.model()
+    heads = [model.headerData(column, Qt.Orientation.Horizontal) for column in range(model.columnCount())]
+    assert {"Area", "Area (µm²)", "Row (µm)", "Column (µm)"} < set(heads)
+    assert heads.index("Area (µm²)") == heads.index("Area") + 1
+    # What all rows have is in no row
+    assert not {"unit", "Plane (µm)"} & set(heads)
+    area, physical = (float(model.index(0, heads.index(name)).data()) for name in ("Area", "Area (µm²)"))
+    assert physical == pytest.approx(area / 4, rel=1e-3)
+    dock.panel.filter.setText(f"area (µm²) > {physical - 1}, physical_area < {physical + 1}")
+    assert dock.panel.table.label == 0
+    assert dock.panel.table.count == 1
+    assert notice(dock) == ""
+
+
+def test_another_scale_is_said(open_dock: Any, qtbot: Any) -> None:
+    viewer, dock = open_dock(show=True)
+    press_compare(dock, qtbot)
+    for layer in viewer.layers:
+        layer.scale = (0.5, 0.5)
+    assert notice(dock) == "'a' lies elsewhere now. Press Compare for the areas and positions that it has there."
+    press_compare(dock, qtbot)
+    assert notice(dock) == ""
+    assert dock._comparison.regions["physical_area"].tolist() == (dock._comparison.regions["area"] / 4).tolist()

@@ -18,6 +18,7 @@ from .sources import is_lazy
 from .tables import Columns, count_rows, make_frame
 from .tiles import Step
 from .versions import find_versions
+from .world import World, add_physical, read_world
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,9 @@ class Comparison:
         texture, or "only in before" and "only in after"), ``reason`` (why it is of that kind, in words), and of what
         moved ``moved_rows, moved_cols`` (pixels) and ``partner`` (the label at the other end, 0 if none). Of volumes
         also ``min_plane, max_plane, centroid_plane``; there ``area`` counts voxels, ``contour_area`` is left out, and
-        the kind is that of the plane which has most of the region.
+        the kind is that of the plane which has most of the region. Where `compare` was told of a world, and of layers
+        that have a scale or a unit, also ``physical_area``, ``physical_row, physical_col`` (the centroid; of volumes
+        ``physical_plane``, too) and ``unit``: the area is in its square, of volumes in its cube.
     forgiven : DataFrame
         The boxes ``min_row, min_col, max_row, max_col`` of what a displacement by some pixels explains: no regions.
     region_columns, forgiven_columns : dict of arrays
@@ -80,7 +83,8 @@ class Comparison:
         ``versions``. Of a stack also ``frames``, names and lengths of its leading axes, and ``frames_not_shared``
         (frames that only one of the two has; they are not compared). Of volumes also ``window`` (planes, rows and
         columns of SSIM's window) and ``spacing``; ``sizes`` begin with the planes. Of layers whose pixels do not
-        coincide, ``overlay`` says how they were compared (see `add_comparison`). Of a stack, pixels are added up,
+        coincide, ``overlay`` says how they were compared (see `add_comparison`). Where the place of *before* is known,
+        ``world`` has ``matrix`` and ``unit``, as `compare` takes them. Of a stack, pixels are added up,
         ``identical`` is what is so in all frames, and where frames may differ there is a list with a value for each.
     pair : Pair or None
         The two images as they were compared: gray planes and colours, read-only; shares memory with the inputs where it
@@ -304,6 +308,7 @@ def compare(
     evidence: Callable[[NDArray[Any], NDArray[Any]], ArrayLike] | None = None,
     axes: Sequence[str] = (),
     spacing: Sequence[float] | None = None,
+    world: World | None = None,
     progress: Callable[[int, int], None] | None = None,
     **changes: Any,
 ) -> Comparison:
@@ -335,6 +340,10 @@ def compare(
     spacing : sequence of 3 floats, optional
         Of volumes the size of a voxel along planes, rows and columns, in one unit: where planes are farther apart than
         rows, SSIM's window has fewer of them. A voxel is a cube by default.
+    world : (matrix, unit), optional
+        Where `before` lies: an affine (3, 3) matrix that takes an index (row, column, 1) to its place in the world, of
+        volumes (4, 4) and (plane, row, column, 1), and the unit of that, such as "µm" ("" if it has none). The table
+        of regions has areas and positions in it then, too. Nothing else depends on it.
     progress : callable, optional
         Called as ``progress(done, total)`` on the calling thread after each tile, and in between with the same numbers
         where a tile takes long; an exception that it raises ends the run and goes on to the caller.
@@ -378,7 +387,9 @@ def compare(
         raise ValueError(f"spacing is {spacing!r}, which is for volumes; give spatial_ndim=3, or leave it out")
     masks = {"inside": inside, "ignore": ignore, "overlap": overlap}
     way = _find_way(is_lazy(before) or is_lazy(after))
+    place = {} if world is None else {"world": read_world(world, asked.spatial_ndim)}
     measured, names, step = way.measure(before, after, asked, masks, evidence, axes, spacing, progress)
+    measured = [each._replace(resolved=each.resolved | place) for each in measured]
     return _cut(way, measured, asked, names, step)
 
 
@@ -426,7 +437,7 @@ def _compose(cut: Cut, settings: Settings) -> Comparison:
         measured=found.evidence,
         threshold=cut.threshold,
         labels=cut.labels,
-        region_columns=cut.regions,
+        region_columns=add_physical(cut.regions, found.resolved.get("world")),
         forgiven_columns=cut.forgiven,
         settings=settings,
         resolved={**found.resolved, **cut.notes, "versions": find_versions()},

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import tables
+from . import tables, world
 from .planes import COUNTING, axes_of, sides_of
 from .preparation import Pair, Plane
 from .settings import Settings
@@ -64,6 +64,7 @@ TAKEN = {
     "partner",
     "verdict",
     "note",
+    *world.COLUMNS,
 }
 
 NOTHING_LEFT = "inside and ignore leave no pixel to compare; leave some pixels of before to count"
@@ -79,6 +80,7 @@ SHARED = (
     "threshold_rule",
     "frames_not_shared",
     "overlay",
+    "world",
 )
 
 

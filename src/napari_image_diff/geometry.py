@@ -17,6 +17,7 @@ __all__ = [
     "affine_of",
     "array_of",
     "lift_transforms",
+    "physical_of",
     "plane_of",
     "real_layer",
     "same_value",
@@ -65,6 +66,24 @@ def spacing_of(layer: Any, axes: int) -> tuple[float, ...] | None:
     factors = [(1 * unit).m_as(units[1]) if unit.is_compatible_with(units[1]) else 1.0 for unit in units]
     planes, rows, columns = (float(abs(step) * factor) for step, factor in zip(layer.scale[-3:], factors, strict=True))
     return planes, rows, columns
+
+
+def physical_of(layer: Any, axes: int) -> tuple[list[list[float]], str] | None:
+    """Return where the last `axes` of a layer lie, as `compare` takes it: a matrix and the unit of the rows.
+
+    None where that is their index, and where the layer is tilted, so that each plane lies elsewhere. Units that cannot
+    be converted count as they are; napari's "pixel" is none.
+    """
+    rows = layer.units[-2]
+    world, lead = world_of(layer, (rows,) * axes), layer.ndim - axes
+    matrix, mixed = (
+        world[lead:, lead:],
+        max(abs(part).max(initial=0) for part in (world[lead:-1, :lead], world[:lead, lead:-1])),
+    )
+    if mixed > NEAR * abs(matrix[:-1, :-1]).max():
+        return None
+    unit = "" if f"{rows}" == "pixel" else f"{rows:~}"
+    return None if not unit and np.array_equal(matrix, np.eye(axes + 1)) else (matrix.tolist(), unit)
 
 
 def transforms_of(layer: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from . import boxes
 from .geometry import (
     array_of,
     lift_transforms,
+    physical_of,
     real_layer,
     sides_of,
     spacing_of,
@@ -136,8 +137,16 @@ def add_comparison(
     images = take_frame(array_of(before), before.ndim, frame, ndim), array_of(after)
     overlay = find_overlay(before, after, frame, spatial_ndim=ndim, by_index=by_index)
     laid = lay(overlay, images, (before.rgb, after.rgb))
-    axes, spacing = axes_of(before, after, frame, ndim), spacing_of(before, ndim)
-    comparison = compare(laid.before, laid.after, settings, axes=axes, spacing=spacing, overlap=laid.overlap, **masks)
+    comparison = compare(
+        laid.before,
+        laid.after,
+        settings,
+        axes=axes_of(before, after, frame, ndim),
+        spacing=spacing_of(before, ndim),
+        world=physical_of(before, ndim),
+        overlap=laid.overlap,
+        **masks,
+    )
     comparison = add_record(comparison, overlay)
     shown = layers_of(comparison, before, after, more=True)
     given = {name: mask for name, mask in (("inside", inside), ("ignore", ignore)) if mask is not None}

@@ -162,6 +162,10 @@ def _compare_arrays(
         arguments.append(f"axes={names!r}")
     if resolved.get("spacing") is not None:
         arguments.append(f"spacing={tuple(resolved['spacing'])!r}")
+    if "world" in resolved:
+        matrix, unit = resolved["world"]["matrix"], resolved["world"]["unit"]
+        lines += ["", "# Where before lies in the viewer", f"world = [\n{_list_rows(matrix)}], {unit!r}"]
+        arguments.append("world=world")
     return [*lines, _call("comparison = compare", ["before", compared, *arguments])]
 
 
@@ -186,11 +190,10 @@ def _lay(
     if axes == ndim and not before.rgb:
         shape = "before.shape"
     volumes = ["spatial_ndim=3"] if spatial_ndim == 3 else []
-    rows = "".join(f"    {row!r},\n" for row in matrix.tolist())
     arguments = ["after", "matrix", shape, *volumes, *(["rgb=True"] if after.rgb else [])]
     lines = [
         "# Takes an index of before to the place in after that lies there in the viewer",
-        f"matrix = [\n{rows}]",
+        f"matrix = [\n{_list_rows(matrix.tolist())}]",
         _call("resampled, overlap = resample", arguments),
     ]
     if overlay["matched"]:
@@ -200,6 +203,10 @@ def _lay(
             _call("before = match_resolution", ["before", "after", "matrix", *volumes, *colours]),
         ]
     return lines, covers(matrix, sides_of(before, axes), sides_of(after, axes), spatial_ndim)
+
+
+def _list_rows(matrix: list[list[float]]) -> str:
+    return "".join(f"    {row!r},\n" for row in matrix)
 
 
 def _list_settings(settings: Settings, leave_out: Sequence[str] = ()) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from qtpy.QtCore import QObject, Qt, Signal
 
-from ..geometry import array_of
+from ..geometry import array_of, physical_of
 from ..layers import channels_of, explain_mismatch
 from ..masks import mask_of
 from ..overlaying import Overlay, add_record, find_overlay, lay
@@ -200,7 +200,15 @@ class _Job(NamedTuple):
         layers = self.before, self.after
         one, other = (_pick(*each) for each in zip(layers, self.arrays, self.places, strict=True))
         laid = lay(self.overlay, (one, other), (self.before.rgb, self.after.rgb), progress)
-        found = compare(laid.before, laid.after, self.settings, overlap=laid.overlap, progress=progress, **self.mask)
+        found = compare(
+            laid.before,
+            laid.after,
+            self.settings,
+            world=physical_of(self.before, 2),
+            overlap=laid.overlap,
+            progress=progress,
+            **self.mask,
+        )
         found = add_record(found, self.overlay)
         if shown := self._describe():
             frames = dict(zip(("before", "after"), self.places, strict=True))

@@ -32,12 +32,16 @@ COLUMNS = {
     "verdict": Column("Verdict", "What you decided: open, real or not real"),
     "kind": Column("Kind", "What kind of change it is; hold the pointer over a row to read why"),
     "area": Column("Area", "Pixels of the region (of volumes voxels), holes filled"),
+    "physical_area": Column("Area ({unit}{power})", "Area of the region in the viewer, of volumes its volume"),
     "evidence_max": Column("Evidence", "Largest evidence in the region: 1 is what noise and edges explain at most"),
     "difference_max": Column("Max", "Largest difference (1 - SSIM) in the region"),
     "difference_mean": Column("Mean", "Mean difference (1 - SSIM) in the region"),
     "centroid_plane": Column("Plane", "Plane of the centre, from 0"),
     "centroid_row": Column("Row", "Row of the centre, in pixels"),
     "centroid_col": Column("Column", "Column of the centre, in pixels"),
+    "physical_plane": Column("Plane ({unit})", "Where the centre is in the viewer"),
+    "physical_row": Column("Row ({unit})", "Where the centre is in the viewer"),
+    "physical_col": Column("Column ({unit})", "Where the centre is in the viewer"),
     "before_mean": Column("Before", "Mean intensity of the before image in the region"),
     "after_mean": Column("After", "Mean intensity of the after image in the region"),
     "moved_rows": Column("Moved rows", "Rows by which what was here moved, downwards positive"),
@@ -69,6 +73,7 @@ class RegionModel(QAbstractTableModel):
         super().__init__()
         self._regions: pd.DataFrame | None = None
         self._names: list[str] = []
+        self._titles: dict[str, str] = {}
         # Of each of them; Qt asks for every cell ten times over, and pandas takes its time
         self._columns: list[NDArray[Any]] = []
         self._order = np.empty(0, np.intp)
@@ -84,7 +89,10 @@ class RegionModel(QAbstractTableModel):
         box = [index for index, name in enumerate(columns) if name in BOX_BEGINS]
         axes = columns[1 : box[0]] if box else []
         ours = [name for name in COLUMNS if name in columns and name not in axes]
-        self._names = [*ours[:1], *axes, *ours[1:], *(name for name in columns if name not in (*COLUMNS, *axes))]
+        # The unit is in the heads of the columns that are in it
+        others = [name for name in columns if name not in (*COLUMNS, *axes, "unit")]
+        self._names = [*ours[:1], *axes, *ours[1:], *others]
+        self._titles = _find_titles(regions, self._names)
         self._columns = [] if regions is None else [regions[name].to_numpy() for name in self._names]
         self._reorder()
         self.endResetModel()
@@ -154,10 +162,9 @@ class RegionModel(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal or section >= len(self._names):
             return None
         name = self._names[section]
-        column = COLUMNS.get(name, Column(name, name))
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{column.help}. Click to sort."
-        return column.header if role == Qt.ItemDataRole.DisplayRole else None
+            return f"{COLUMNS[name].help if name in COLUMNS else name}. Click to sort."
+        return self._titles[name] if role == Qt.ItemDataRole.DisplayRole else None
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         """Sort the rows by a column."""
@@ -183,13 +190,20 @@ class RegionModel(QAbstractTableModel):
             self._order = self._order[rows[self._order]]
 
     def _find_rows(self, words: str) -> NDArray[np.bool_]:
-        titles = {name: column.header for name, column in COLUMNS.items()}
-        return find_rows(dict(zip(self._names, self._columns, strict=True)), words, titles)
+        return find_rows(dict(zip(self._names, self._columns, strict=True)), words, self._titles)
 
 
 def describe_region(region: pd.Series[Any]) -> str | None:
     """Say what kind of change a region is and why, in a line; None where only the difference was cut."""
     return f"Region {region['label']}: {region['kind']}, {region['reason']}" if "kind" in region else None
+
+
+def _find_titles(regions: pd.DataFrame | None, names: list[str]) -> dict[str, str]:
+    """Return the heads of the columns of these names."""
+    unit = regions["unit"].iloc[0] if regions is not None and "unit" in regions and len(regions) else ""
+    power = "³" if "min_plane" in names else "²"
+    words = {"unit": unit, "power": power} if unit else {"unit": "world", "power": ""}
+    return {name: COLUMNS[name].header.format(**words) if name in COLUMNS else name for name in names}
 
 
 def _as_text(value: Any) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..boxes import pick_largest
-from ..geometry import array_of, spacing_of
+from ..geometry import array_of, physical_of, spacing_of
 from ..layers import axes_of, channels_of, layers_of, read_mask, take_frame
 from ..overlaying import Overlay, add_record, find_overlay, lay
 from ..placing import Frame, LayerData
@@ -76,15 +76,15 @@ class Job(NamedTuple):
         from ..comparison import compare
 
         ndim = self.settings.spatial_ndim
-        axes, spacing = axes_of(self.before, self.after, self.frame, ndim), spacing_of(self.before, ndim)
         before = take_frame(self.arrays[0], self.before.ndim, self.frame, ndim)
         laid = lay(self.overlay, (before, self.arrays[1]), (self.before.rgb, self.after.rgb), progress)
         comparison = compare(
             laid.before,
             laid.after,
             self.settings,
-            axes=axes,
-            spacing=spacing,
+            axes=axes_of(self.before, self.after, self.frame, ndim),
+            spacing=spacing_of(self.before, ndim),
+            world=physical_of(self.before, ndim),
             overlap=laid.overlap,
             progress=progress,
             **self.mask,
