@@ -188,6 +188,12 @@ def test_a_verdict_is_told(comparison: Comparison) -> None:
     assert (told["region-0002.png"] != earlier["region-0002.png"]).any()
 
 
+def test_an_area_is_told_in_the_unit_of_the_world(images: Any) -> None:
+    found = compare(*images, world=([[0.5, 0, 0], [0, 0.5, 0], [0, 0, 1]], "µm"))
+    told = figures.tell_region(found, 1)[-1]
+    assert float(told.removesuffix(" µm²").replace(",", "")) == pytest.approx(found.regions["area"][0] / 4, rel=1e-2)
+
+
 def test_progress_is_called_before_each_and_ends_it(comparison: Comparison) -> None:
     calls: list[tuple[int, int]] = []
     made = draw_crops(comparison, (GRAY, GRAY), NAMES, THEME, progress=lambda *call: calls.append(call))

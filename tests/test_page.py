@@ -23,8 +23,9 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from napari_image_diff import compare
 from napari_image_diff.judging import Limits
-from napari_image_diff.page import LONGEST_SIDE, MOST_REGIONS, _number, make_page
+from napari_image_diff.page import LONGEST_SIDE, MOST_REGIONS, make_page
 from napari_image_diff.report import describe_file, make_report, write_report
+from napari_image_diff.words import say_number
 
 BEFORE = np.random.default_rng(3).integers(90, 110, (120, 180, 3), dtype=np.uint8)
 AFTER = BEFORE.copy()
@@ -289,6 +290,14 @@ def test_columns_that_are_not_there_are_left_out(report: dict[str, Any], picture
     assert not {"Evidence, max", "Change"} & set(re.findall(r"Evidence, max|Change\b", text))
 
 
+def test_areas_have_the_unit_of_the_world(report: dict[str, Any], pictures: dict[str, np.ndarray]) -> None:
+    assert "Area," not in words(make_page(report, pictures))
+    regions = [{**row, "physical_area": 12.5, "unit": "<b>m"} for row in report["regions"]]
+    page = make_page({**report, "regions": regions}, pictures)
+    assert {"Area, <b>m²", "12.5"} <= {text for _, text in Reader(page).pieces}
+    assert "<b>m" not in page
+
+
 def headline(report: dict[str, Any], pictures: dict[str, np.ndarray]) -> str:
     page = make_page(report, pictures)
     (found,) = re.findall(r"<h1.*?</h1>", page)
@@ -344,7 +353,7 @@ def test_what_was_undone_and_forgiven_is_said(report: dict[str, Any], pictures: 
     ],
 )
 def test_numbers_are_for_people(value: Any, text: str) -> None:
-    assert _number(value) == text
+    assert say_number(value) == text
 
 
 def test_the_report_has_the_page(report: dict[str, Any], tmp_path: Path) -> None:

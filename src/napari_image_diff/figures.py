@@ -26,6 +26,8 @@ from .page import surround
 from .report import SHEET, name_crop
 from .tables import Columns, count_rows
 from .verdicts import OPEN
+from .words import say_number
+from .world import name_unit
 
 __all__ = ["Bar", "draw_blink", "draw_crops", "draw_view", "encode", "tell_region"]
 
@@ -229,10 +231,15 @@ def draw_blink(
 
 
 def tell_region(comparison: Comparison, label: int) -> list[str]:
-    """Return what there is to say of a region: its number, its kind, what a person decided. Of 0, which is none, []."""
+    """Return what there is to say of a region: number, kind, what a person decided, area. Of 0, which is none, []."""
     table = comparison.region_columns
     rows = np.flatnonzero(table["label"] == label).tolist()
     known = [str(table[name][row]) for row in rows for name in ("kind", "verdict") if name in table]
+    if "unit" in table:
+        ndim = comparison.settings.spatial_ndim
+        known += [
+            f"{say_number(float(table['physical_area'][row]), 3)} {name_unit(table['unit'][row], ndim)}" for row in rows
+        ]
     return [f"region {label}" for _ in rows] + [each for each in known if each not in ("", OPEN)]
 
 

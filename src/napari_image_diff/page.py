@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import resources
 from itertools import islice
@@ -16,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .tiles import map_tiles, stepper
-from .words import printable
+from .words import printable, say_number
+from .world import name_unit
 
 __all__ = ["draw_thumbnail", "make_index", "make_page", "surround"]
 
@@ -200,7 +200,7 @@ def _load(template: str) -> Any:
         lstrip_blocks=True,
         loader=PackageLoader(__package__, "web"),
     )
-    environment.filters["number"] = _number
+    environment.filters["number"] = say_number
     environment.filters["share"] = _share
     return environment.get_template(template)
 
@@ -232,7 +232,7 @@ def _facts(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     resolved = report["resolved"]
     rule = resolved["threshold_rule"]
     yield "Score", _spread(report["score"], 6), "mean SSIM, 1 = same"
-    yield "Regions", _number(len(report["regions"])), ""
+    yield "Regions", say_number(len(report["regions"])), ""
     verdicts = [row["verdict"] for row in report["regions"] if "verdict" in row]
     if verdicts:
         real, not_real = (verdicts.count(verdict) for verdict in ("real", "not real"))
@@ -253,14 +253,14 @@ def _facts(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     elif resolved["alignment"]["outcome"] in ("aligned", "could not align"):
         yield "Alignment", resolved["alignment"]["outcome"], resolved["alignment"]["reason"]
     if isinstance(resolved.get("intensity"), dict):
-        gain, offset = (_number(resolved["intensity"][name]) for name in ("gain", "offset"))
+        gain, offset = (say_number(resolved["intensity"][name]) for name in ("gain", "offset"))
         yield "Intensity", "matched", f"gain {gain}, offset {offset}"
     counts = {
         "Forgiven": (len(report["forgiven"]), "explained by a local shift"),
         "In one image only": (resolved["pixels_not_shared"], "pixels"),
         "Not valid": (resolved["pixels_not_valid"], "pixels"),
     }
-    yield from ((name, _number(count), note) for name, (count, note) in counts.items() if count)
+    yield from ((name, say_number(count), note) for name, (count, note) in counts.items() if count)
 
 
 def _list(value: Any) -> list[float]:
@@ -273,28 +273,11 @@ def _list(value: Any) -> list[float]:
 def _spread(value: Any, digits: int = 4) -> str:
     """Return a number, or of those of all frames the least and the greatest."""
     known = _list(value)
-    return " to ".join(dict.fromkeys(_number(end, digits) for end in (min(known), max(known)))) if known else "–"
+    return " to ".join(dict.fromkeys(say_number(end, digits) for end in (min(known), max(known)))) if known else "–"
 
 
 def _share(share: float) -> str:
-    return f"{_number(100 * share, 3)} %"
-
-
-def _number(value: Any, digits: int = 4) -> str:
-    """Return a number for people: as many digits as say something, no exponent where it is not needed."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool | str):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    if not math.isfinite(value) or value == 0:
-        return f"{value:g}"
-    size = math.floor(math.log10(abs(value)))
-    if size < -4 or size > 11:
-        return f"{value:.{digits - 1}e}"
-    text = f"{value:,.{max(0, digits - 1 - size)}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{say_number(100 * share, 3)} %"
 
 
 def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
@@ -309,7 +292,7 @@ def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, 
 def _words(value: Any) -> str:
     if isinstance(value, list):
         return f"({', '.join(map(_words, value))})"
-    return "none" if value is None else _number(value)
+    return "none" if value is None else say_number(value)
 
 
 def _finish(value: Any) -> Any:
@@ -440,4 +423,8 @@ def _numbers(row: Row) -> Iterator[tuple[str, str]]:
     box = _box(row)
     yield "Rows", f"{box.y:,}–{box.y + box.height - 1:,}"
     yield "Columns", f"{box.x:,}–{box.x + box.width - 1:,}"
-    yield from ((heading, _number(row[name])) for name, heading in COLUMNS.items() if name in row)
+    for name, heading in COLUMNS.items():
+        if name in row:
+            yield heading, say_number(row[name])
+        if name == "area" and "unit" in row:
+            yield f"Area, {name_unit(row['unit'], 3 if 'min_plane' in row else 2)}", say_number(row["physical_area"])

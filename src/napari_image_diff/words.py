@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["printable"]
+import math
+from typing import Any
+
+__all__ = ["printable", "say_number"]
 
 
 def printable(text: str) -> str:
@@ -10,3 +13,20 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def say_number(value: Any, digits: int = 4) -> str:
+    """Return a number for people: as many digits as say something, no exponent where it is not needed."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    size = math.floor(math.log10(abs(value)))
+    if size < -4 or size > 11:
+        return f"{value:.{digits - 1}e}"
+    text = f"{value:,.{max(0, digits - 1 - size)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

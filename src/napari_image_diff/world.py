@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from .tables import Columns
 
-__all__ = ["COLUMNS", "World", "add_physical", "read_world"]
+__all__ = ["COLUMNS", "World", "add_physical", "name_unit", "read_world"]
 
 World: TypeAlias = "tuple[ArrayLike, str]"
 """Matrix (n + 1, n + 1) that takes an index with a 1 at its end to the place in the world, and the unit of that."""
@@ -41,6 +41,11 @@ def read_world(world: World, spatial_ndim: int) -> dict[str, Any]:
             f"can be inverted, with {tuple(map(int, np.eye(side)[-1]))} as its last row"
         )
     return {"matrix": matrix.tolist(), "unit": unit}
+
+
+def name_unit(unit: str, spatial_ndim: int) -> str:
+    """Return the unit of ``physical_area`` in words for people; "world" where there is none."""
+    return f"{unit}{'³' if spatial_ndim == 3 else '²'}" if unit else "world"
 
 
 def add_physical(regions: Columns, world: dict[str, Any] | None) -> Columns:

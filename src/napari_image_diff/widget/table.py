@@ -11,6 +11,7 @@ from qtpy.QtGui import QContextMenuEvent, QGuiApplication, QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QMenu, QTableView
 
 from ..filtering import find_rows
+from ..world import name_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ COLUMNS = {
     "verdict": Column("Verdict", "What you decided: open, real or not real"),
     "kind": Column("Kind", "What kind of change it is; hold the pointer over a row to read why"),
     "area": Column("Area", "Pixels of the region (of volumes voxels), holes filled"),
-    "physical_area": Column("Area ({unit}{power})", "Area of the region in the viewer, of volumes its volume"),
+    "physical_area": Column("Area ({area_unit})", "Area of the region in the viewer, of volumes its volume"),
     "evidence_max": Column("Evidence", "Largest evidence in the region: 1 is what noise and edges explain at most"),
     "difference_max": Column("Max", "Largest difference (1 - SSIM) in the region"),
     "difference_mean": Column("Mean", "Mean difference (1 - SSIM) in the region"),
@@ -201,8 +202,7 @@ def describe_region(region: pd.Series[Any]) -> str | None:
 def _find_titles(regions: pd.DataFrame | None, names: list[str]) -> dict[str, str]:
     """Return the heads of the columns of these names."""
     unit = regions["unit"].iloc[0] if regions is not None and "unit" in regions and len(regions) else ""
-    power = "³" if "min_plane" in names else "²"
-    words = {"unit": unit, "power": power} if unit else {"unit": "world", "power": ""}
+    words = {"unit": unit or "world", "area_unit": name_unit(unit, 3 if "min_plane" in names else 2)}
     return {name: COLUMNS[name].header.format(**words) if name in COLUMNS else name for name in names}
 
 
