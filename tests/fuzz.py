@@ -130,6 +130,12 @@ def make_case(seed: int) -> tuple[Case, np.random.Generator]:
     if dear and rng.random() < 0.1:
         settings["size"] = "overlap"
         after = after[(slice(None),) * len(leading) + tuple(slice(max(min(7, side), side - 3)) for side in sides)]
+    elif rng.random() < 0.1:
+        # As of an image that was turned: all on one side of a line
+        slope, start = rng.normal(size=2), rng.random() * sides[-1]
+        masks["overlap"] = np.add.outer(slope[0] * np.arange(sides[-2]), slope[1] * (np.arange(sides[-1]) - start)) < 2
+        if solid:
+            masks["overlap"] = np.repeat(masks["overlap"][None], sides[0], axis=0)
     if leading and rng.random() < 0.3:
         before = before[0]
     drawn = {(room, name): int(rng.choice(values)) for room, name, values in SIZES + (SAMPLES if dear else [])}
