@@ -170,15 +170,15 @@ def test_summary_counts_what_is_not_valid() -> None:
     before, after = pair(np.float32)
     before[:20, 60:] = np.nan
     found = compare(before, after, Settings.classic(data_range=255))
-    assert found.summary.endswith(", 400 pixels not valid")
+    assert found.summary.endswith(", 400 pixels not compared")
     assert found.changed_fraction == (found.labels > 0).sum() / (found.labels.size - 400)
     detected = compare(before, after, data_range=255)
-    assert detected.summary.endswith(", 400 pixels not valid")
+    assert detected.summary.endswith(", 400 pixels not compared")
     assert detected.changed_fraction == (detected.labels > 0).sum() / (detected.labels.size - 400)
     for way in (DETECT, CLASSIC):
         nothing = compare(before * np.nan, after, way)
         assert (nothing.changed, nothing.changed_fraction) == (False, 0.0)
-        assert "4,800 pixels not valid" in nothing.summary
+        assert "4,800 pixels not compared" in nothing.summary
 
 
 def test_resolved_says_what_was_used() -> None:

@@ -245,7 +245,7 @@ def test_labels_are_ignored(compared: Any, qtbot: Any, images: Any) -> None:
     press_compare(dock, qtbot)
     assert first_is_left_out(dock)
     assert dock.panel.notice.text() == ""
-    assert f"{labels.astype(bool).sum():,} pixels not valid" in dock.panel.result.text()
+    assert f"{labels.astype(bool).sum():,} pixels not compared" in dock.panel.result.text()
     assert np.isnan(viewer.layers["diff map"].data[20, 20])
     viewer.layers["mine"].fill((0, 0), 1)
     assert "'mine' has other data now" in dock.panel.notice.text()

@@ -163,23 +163,23 @@ def test_what_the_user_changed_meanwhile_stays(compared: Any, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_way_ends_when_what_it_shows_is_gone(compared: Any, way: str) -> None:
+def test_a_way_ends_when_what_it_shows_is_gone(qtbot: Any, compared: Any, way: str) -> None:
     viewer, dock = compared()
     dock.looker.toggle(way)
     viewer.layers.remove("b")
-    assert dock.looker.way == ""
+    qtbot.waitUntil(lambda: not dock.looker.way)
     assert all(layer.visible for layer in viewer.layers)
     assert len(viewer.layers) == 4
     assert not viewer.canvas.grid.enabled
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_way_ends_when_somebody_takes_out_its_layer(compared: Any, way: str) -> None:
+def test_a_way_ends_when_somebody_takes_out_its_layer(qtbot: Any, compared: Any, way: str) -> None:
     viewer, dock = compared()
     found = view_of(viewer)
     dock.looker.toggle(way)
     del viewer.layers[-1 if way == "side_by_side" else "a and b"]
-    assert dock.looker.way == ""
+    qtbot.waitUntil(lambda: not dock.looker.way)
     assert view_of(viewer) == found
 
 
@@ -195,13 +195,13 @@ def test_a_way_ends_with_the_dock(compared: Any) -> None:
     assert not dock.looker.blinking
 
 
-def test_another_pair_ends_it(compared: Any) -> None:
+def test_another_pair_ends_it(qtbot: Any, compared: Any) -> None:
     viewer, dock = compared()
     viewer.add_image(np.zeros((120, 160), np.uint8), name="c")
     dock.looker.toggle("swipe")
     dock.panel.pickers.pick(viewer.layers["a"], viewer.layers["c"].__wrapped__)
     dock._sync()
-    assert dock.looker.way == ""
+    qtbot.waitUntil(lambda: not dock.looker.way)
 
 
 def test_fifty_times_leave_nothing_behind(compared: Any) -> None:
@@ -214,10 +214,14 @@ def test_fifty_times_leave_nothing_behind(compared: Any) -> None:
         dock.looker.leave()
 
     def add_and_remove() -> None:
-        for _ in range(3):
-            viewer.layers.remove(viewer.add_image(np.zeros((120, 160, 4), np.uint8), rgb=True))
-            viewer.layers.remove(viewer.add_vectors(np.zeros((4, 2, 2))))
-        viewer.layers.remove(viewer.add_image(np.zeros((120, 160), np.float32)))
+        # As many of each kind as the ways have
+        gray, colour = np.zeros((120, 160), np.float32), np.zeros((120, 160, 4), np.uint8)
+        for _ in range(2):
+            viewer.layers.remove(viewer.add_image(gray))
+            viewer.layers.remove(viewer.add_vectors(np.zeros((12, 2, 2))))
+            viewer.layers.remove(viewer.add_image([colour, colour[::2, ::2], colour[::4, ::4]], rgb=True))
+            viewer.layers.remove(viewer.add_image(gray[:1, :1]))
+        viewer.layers.remove(viewer.add_image([gray, gray[::2, ::2], gray[::4, ::4]]))
 
     def grow(action: Callable[[], None], turns: int) -> float:
         """Return by how many bytes the process grows each time."""
@@ -235,7 +239,8 @@ def test_fifty_times_leave_nothing_behind(compared: Any) -> None:
     assert handlers(viewer) == found
     assert view_of(viewer) == view
     # napari 0.9.2 keeps one or two megabytes of every layer that was ever shown
-    assert ours < 1.5 * grow(add_and_remove, 10) + 1e6
+    theirs = grow(add_and_remove, 20)
+    assert ours < 1.25 * theirs + 1e6, (ours, theirs)
 
 
 def test_fifty_docks_leave_no_handler_behind(qtbot: Any, open_dock: Any) -> None:
@@ -270,7 +275,7 @@ def test_blink_shows_one_and_then_the_other(compared: Any, images: Any) -> None:
     for which, name in enumerate("abab"):
         np.testing.assert_array_equal(gray(picture(layer)), images[which % 2])
         assert viewer.canvas.overlays.text.text == f"{('before', 'after')[which % 2]}: {name}"
-        assert ways.flip_button.text() == ("Before", "After")[which % 2]
+        assert ways.flip_button.text() == ("Before is shown", "After is shown")[which % 2]
         ways.flip_button.click()
 
 

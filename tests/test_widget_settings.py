@@ -37,6 +37,11 @@ def said(dock: Any) -> str:
     return str(dock.panel.notice.text()).replace("\u200b", "")
 
 
+def unfold_and_click(panel: Any, button: Any) -> None:
+    panel.advanced.expand(animate=False)
+    button.click()
+
+
 def write(path: Path, content: Any) -> Path:
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return path
@@ -65,14 +70,14 @@ def test_what_is_saved_is_loaded_here_and_by_the_command_line(
     _, dock = open_dock()
     dock.panel.show_settings(ASKED)
     choose(tmp_path / "asked")
-    dock.panel.save_button.click()
+    unfold_and_click(dock.panel, dock.panel.save_button)
     file = tmp_path / "asked.json"
     assert said(dock) == f"Saved {file}."
     assert [*tmp_path.iterdir()] == [file]
     assert json.loads(file.read_bytes()) == dataclasses.asdict(ASKED)
     choose_preset(dock, "Classic")
     choose(file)
-    dock.panel.load_button.click()
+    unfold_and_click(dock.panel, dock.panel.load_button)
     assert said(dock) == f"Loaded {file}."
     assert dock.panel.read_settings() == ASKED
     for name, image in zip(("before.png", "after.png"), images, strict=True):
@@ -87,7 +92,7 @@ def test_the_result_follows_what_is_loaded(compared: Any, choose: Any, qtbot: An
     report = make_report(dock._comparison, {"before": {}, "after": {}})
     report["settings"]["min_area"] = 500.0
     choose(write(tmp_path / "report.json", report))
-    dock.panel.load_button.click()
+    unfold_and_click(dock.panel, dock.panel.load_button)
     qtbot.waitUntil(lambda: not dock.running)
     assert dock._comparison.settings.min_area == 500
     assert (dock._comparison.regions["contour_area"] > 500).all()
@@ -113,7 +118,7 @@ def test_what_cannot_be_loaded_changes_nothing(
     dock.panel.show_settings(ASKED)
     file = tmp_path / "settings.json"
     choose(file if content is None else write(file, content))
-    dock.panel.load_button.click()
+    unfold_and_click(dock.panel, dock.panel.load_button)
     assert said(dock).startswith("Not loaded: ")
     assert told in said(dock)
     assert dock.panel.read_settings() == ASKED
@@ -123,7 +128,7 @@ def test_numbers_that_the_controls_round_are_said(open_dock: Any, choose: Any, t
     _, dock = open_dock()
     file = write(tmp_path / "settings.json", {"min_area": 12.345, "sensitivity": 1.2345})
     choose(file)
-    dock.panel.load_button.click()
+    unfold_and_click(dock.panel, dock.panel.load_button)
     assert said(dock) == f"Loaded {file}, with min_area 12.345 as 12.3."
     assert dock.panel.read_settings() == Settings(min_area=12.3, sensitivity=1.2345)
 
@@ -134,15 +139,15 @@ def test_a_file_is_replaced_if_that_was_said_and_whole(
     _, dock = open_dock()
     file = write(tmp_path / "settings.json", "mine")
     choose("")
-    dock.panel.save_button.click()
+    unfold_and_click(dock.panel, dock.panel.save_button)
     # The dialog asked about the name that was typed, and not about this one
     choose(tmp_path / "settings")
-    dock.panel.save_button.click()
+    unfold_and_click(dock.panel, dock.panel.save_button)
     assert file.read_text() == "mine"
     assert not said(dock)
     monkeypatch.setattr(Path, "write_bytes", refuse)
     choose(file)
-    dock.panel.save_button.click()
+    unfold_and_click(dock.panel, dock.panel.save_button)
     assert said(dock).startswith("Not saved: ")
     assert "No space left" in said(dock)
     assert file.read_text() == "mine"
@@ -180,7 +185,7 @@ def test_the_manifest_has_every_key() -> None:
     found = GROUPS["keybindings"]["properties"]
     assert list(found) == list(ACTIONS)
     for name, action in ACTIONS.items():
-        title = name.replace("_", " ").capitalize()
+        title = {"checkerboard": "Tiles"}.get(name, name.replace("_", " ").capitalize())
         assert found[name] == {"title": title, "type": "string", "default": action.key, "description": action.help}
 
 
@@ -219,7 +224,7 @@ def test_keys_that_change_are_bound_at_once(preferences: Any, compared: Any) -> 
     assert dock.panel.table.label == 2
     preferences().keybindings.swipe = "M"
     assert said(dock).startswith("Not all keys of the plugin settings can be used: M is napari's for ")
-    assert "(" not in dock.panel.ways.buttons["swipe"].toolTip()
+    assert dock.panel.ways.buttons["swipe"].toolTip().endswith(f"({ACTIONS['swipe'].key}).")
     preferences().keybindings.swipe = ""
     assert not said(dock)
     preferences().keybindings.update({name: action.key for name, action in ACTIONS.items()})
@@ -247,21 +252,32 @@ def test_a_dock_that_is_hidden_or_closed_hears_of_no_keys(preferences: Any, open
     [
         ("M", "napari's for"),
         ("shift-v", "napari's for"),
-        ("h", "'blink"),
+        ("h", "our 'blink'"),
         ("Shift-", "is no key"),
         ("Ctrl+K Ctrl+C", "is no key"),
         ("+", "is no key"),
         ("größe", "is no key"),
     ],
 )
-def test_a_key_that_cannot_be_used_is_said_and_left_out(key: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_cannot_be_used_is_said_and_not_taken(key: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "wanted_keys", lambda: {"previous_region": "Alt-P", "same_contrast": key, "note": " "})
     found, trouble = find_keys()
     assert key in trouble
     assert why in trouble
-    assert found == {name: action.key for name, action in ACTIONS.items() if name not in ("same_contrast", "note")} | {
+    assert "(our 'same contrast' has U)" in trouble
+    assert found == {name: action.key for name, action in ACTIONS.items() if name != "note"} | {
         "previous_region": "Alt-P"
     }
+
+
+def test_the_key_of_an_action_may_go_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = {"blink": "U", "same_contrast": "M", "swipe": "J", "overlay": "W"}
+    monkeypatch.setattr(keys, "wanted_keys", lambda: wanted)
+    found, trouble = find_keys()
+    assert (found["blink"], found["swipe"], found["overlay"]) == ("U", "J", "W")
+    assert "same_contrast" not in found
+    assert trouble.endswith("(our 'same contrast' has none).")
+    assert "blink" not in trouble
 
 
 def test_the_preferences_of_napari_show_them(preferences: Any, open_dock: Any, qtbot: Any) -> None:

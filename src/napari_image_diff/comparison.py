@@ -216,7 +216,7 @@ class Comparison:
             "explained by a local shift": count_rows(self.forgiven_columns),
             "pixels in one image only": self.resolved["pixels_not_shared"],
             "frames in one image only": self.resolved.get("frames_not_shared", 0),
-            "pixels not valid": self.resolved["pixels_not_valid"],
+            "pixels not compared": self.resolved["pixels_not_valid"],
         }
         one = ((text.replace("s ", " ", 1) if count == 1 else text, count) for text, count in counts.items())
         return [f"{count:,} {text}" for text, count in one if count]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import boxes, mixing
+from . import boxes, mixing, warping
 from .geometry import affine_of, array_of, lift_transforms, transforms_of, transforms_of_plane, world_of
 from .layers import BOX_COLOR
+from .overlaying import find_matrix
 from .placing import Frame
-from .warping import tidy_matrix
 
 if TYPE_CHECKING:
     from napari.layers import Image, Vectors
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Grid",
     "Outline",
+    "Pair",
     "copy_of",
     "draw_line",
     "draw_outline",
+    "explain_obstacle",
     "grid_of",
     "look_of",
     "mix",
     "outline",
+    "place_in",
     "place_line",
     "redraw",
     "sides_between",
@@ -39,6 +42,17 @@ COLORS = 256
 
 # What a copy shows as its layer does, beside its place and its data
 SHOWN = ("contrast_limits", "gamma", "colormap", "interpolation2d", "interpolation3d", "rendering")
+
+
+class Pair(NamedTuple):
+    """Two layers that are looked at."""
+
+    before: Image
+    after: Image
+    frame: Frame = None
+    """Which frame of before, as `add_comparison` takes it."""
+    by_index: bool = False
+    """Whether pixels and frames stand for each other by their numbers, wherever the layers lie."""
 
 
 class Grid(NamedTuple):
@@ -58,61 +72,83 @@ class Outline(NamedTuple):
     """(N,): the region of each."""
 
 
-def grid_of(before: Image, after: Image, frame: Frame) -> Grid:
-    """Return where a mixture of two layers lies; `frame` is that of before, as `add_comparison` takes it."""
+def explain_obstacle(pair: Pair) -> str:
+    """Say in a sentence why two layers cannot be mixed, "" if they can."""
+    tilted = None if pair.by_index else find_matrix(*pair[:3], as_shown=True)[1]
+    if tilted is None:
+        return ""
+    return f"'{tilted.name}' is tilted, so that its planes are no planes of the other: look side by side."
+
+
+def grid_of(pair: Pair) -> Grid:
+    """Return where a mixture of two layers lies."""
+    before, after, frame, _ = pair
     plane = array_of(before).shape[before.ndim - 2 : before.ndim]
     if before.ndim >= after.ndim and not isinstance(frame, int):
         return Grid((*array_of(before).shape[: before.ndim - 2], *plane), transforms_of(before))
     lead = array_of(after).shape[: after.ndim - 2]
-    where = lift_transforms(transforms_of_plane(before), transforms_of(after), after.ndim)
-    return Grid((*lead, *plane), where)
+    if not lead:
+        return Grid(plane, transforms_of_plane(before))
+    return Grid((*lead, *plane), lift_transforms(transforms_of_plane(before), transforms_of(after), after.ndim))
 
 
-def sides_between(before: Image, after: Image, frame: Frame) -> tuple[mixing.Side, mixing.Side]:
+def sides_between(pair: Pair) -> tuple[mixing.Side, mixing.Side]:
     """Return two layers as they are mixed: each as the viewer shows it now, and after where it lies."""
-    lead = len(grid_of(before, after, frame).shape) - 2
-    matrix = _matrix_between(before, after)
-    ndim = len(matrix) - 1
-    plane = np.eye(3)
-    plane[:2, :2], plane[:2, 2] = matrix[ndim - 2 : ndim, ndim - 2 : ndim], matrix[ndim - 2 : ndim, ndim]
+    before, after, frame, by_index = pair
+    matrix = np.eye(min(before.ndim, after.ndim) + 1) if by_index else find_matrix(*pair[:3], as_shown=True)[0]
+    # Of the axes that both have, those of frames and those of planes
+    frames, plane = [*range(len(matrix) - 3), -1], [-3, -2, -1]
+    of_frames, of_plane = matrix[np.ix_(frames, frames)], matrix[np.ix_(plane, plane)]
+    shared = len(of_frames) - 1
+    lengths = [array_of(layer).shape[: layer.ndim - 2] for layer in (before, after)]
+    # Frames of a mixture are those of the one that has more axes of them, and of after where a frame of before is taken
+    of_after = after.ndim > before.ndim or isinstance(frame, int)
 
-    def frame_before(place: mixing.Place) -> mixing.Place | None:
-        if before.ndim == 2:
-            return ()
-        if frame == "previous":
+    def frame_before(place: mixing.Index) -> mixing.Index | None:
+        count = len(lengths[0])
+        if isinstance(frame, int):
+            return (frame, *place[len(place) - count + 1 :]) if count else ()
+        if frame == "previous" and count:
             return (max(place[0] - 1, 0), *place[1:])
-        return place if frame is None else (frame, *place[1:])
+        return _find_frame(
+            np.asarray(np.linalg.inv(of_frames), np.float64) if of_after else None, shared, place, lengths[0]
+        )
 
-    def frame_after(place: mixing.Place) -> mixing.Place | None:
-        if after.ndim == 2:
-            return ()
-        # Along axes that only after has, and where a frame of before is taken, frames are told by their numbers
-        found = np.array(place, np.float64)
-        if frame is None and before.ndim == after.ndim:
-            found = matrix[:lead, :lead] @ found + matrix[:lead, ndim]
-        index = tuple(int(each) for each in np.rint(found))
-        inside = all(0 <= each < length for each, length in zip(index, array_of(after).shape, strict=False))
-        return index if inside else None
+    def frame_after(place: mixing.Index) -> mixing.Index | None:
+        moves = frame is None and not of_after
+        return _find_frame(of_frames if moves else None, shared, place, lengths[1])
 
-    return _side(before, np.eye(3), frame_before), _side(after, plane, frame_after)
+    return _side(before, np.eye(3), frame_before), _side(after, of_plane, frame_after)
 
 
-def mix(
-    before: Image, after: Image, frame: Frame, paint: mixing.Paint, join: mixing.Join
-) -> tuple[mixing.Mixing, dict[str, Any]]:
+def mix(pair: Pair, paint: mixing.Paint, join: mixing.Join) -> tuple[mixing.Mixing, dict[str, Any]]:
     """Return a mixture of two layers, and where it lies."""
-    grid = grid_of(before, after, frame)
-    return mixing.Mixing(sides_between(before, after, frame), grid.shape, paint, join), grid.where
+    grid = grid_of(pair)
+    return mixing.Mixing(sides_between(pair), grid.shape, paint, join), grid.where
 
 
-def copy_of(layer: Image, name: str) -> Image:
+def place_in(where: Mapping[str, Any], units: Sequence[Any]) -> dict[str, Any]:
+    """Return a place in the units of a viewer, as attributes of a layer.
+
+    Which size of a picture it shows napari 0.9.2 finds out as if the units of the layer were those.
+    """
+    ndim = len(where["scale"])
+    units = tuple(units[len(units) - ndim :])
+    if units == tuple(where["units"]):
+        return dict(where)
+    from napari.layers import Image
+
+    layer = Image(np.zeros((1,) * ndim), **where)
+    plain = {"scale": np.ones(ndim), "translate": np.zeros(ndim), "rotate": np.eye(ndim), "shear": where["shear"] * 0}
+    return {**where, **plain, "affine": world_of(layer, units), "units": units}
+
+
+def copy_of(layer: Image, name: str, where: Mapping[str, Any]) -> Image:
     """Return a layer that shows the data of another as that does, and shares them."""
     from napari.layers import Image
 
     shown = {each: getattr(layer, each) for each in SHOWN if not (layer.rgb and each in SHOWN[:3])}
-    return Image(
-        layer.data, name=name, rgb=layer.rgb, multiscale=layer.multiscale, **shown, **transforms_of(layer), visible=True
-    )
+    return Image(layer.data, name=name, rgb=layer.rgb, multiscale=layer.multiscale, **shown, **where)
 
 
 def look_of(layer: Image) -> mixing.Look:
@@ -184,14 +220,22 @@ def place_line(layer: Image, cut: float, axis: int, width: float) -> dict[str, N
 
 
 def _side(
-    layer: Image, matrix: NDArray[np.float64], frame_at: Callable[[mixing.Place], mixing.Place | None]
+    layer: Image, matrix: NDArray[np.float64], frame_at: Callable[[mixing.Index], mixing.Index | None]
 ) -> mixing.Side:
     levels = list(layer.data) if layer.multiscale else [layer.data]
     return mixing.Side(levels, matrix, frame_at, look_of(layer).shades)
 
 
-def _matrix_between(before: Image, after: Image) -> NDArray[np.float64]:
-    """Return the matrix that takes an index of before, in the axes that both have, to the place in after."""
-    last = np.ix_(*[range(-min(before.ndim, after.ndim) - 1, 0)] * 2)
-    own, theirs = (world_of(layer, before.units)[last] for layer in (before, after))
-    return tidy_matrix(np.linalg.inv(theirs) @ own)
+def _find_frame(
+    matrix: NDArray[np.float64] | None, shared: int, place: mixing.Index, lengths: Sequence[int]
+) -> mixing.Index | None:
+    """Return the frame that is shown at a place in a mixture, of a layer of these lengths; None if there is none.
+
+    Along the last axes, so many as are `shared`, `matrix` tells where it lies; along others, and without it, frames are
+    told by their numbers.
+    """
+    found = np.array(place[len(place) - len(lengths) :], np.float64)
+    if matrix is not None and shared:
+        found[-shared:] = matrix[:-1, :-1] @ np.array(place[-shared:]) + matrix[:-1, -1]
+    index, there = warping.find_nearest(found, lengths)
+    return tuple(index.tolist()) if there else None

@@ -33,7 +33,7 @@ __all__ = [
     "swipe",
 ]
 
-Place: TypeAlias = tuple[int, ...]
+Index: TypeAlias = tuple[int, ...]
 """Index of a frame, one number for each leading axis; () of a single plane."""
 
 Join: TypeAlias = Callable[[NDArray[Any], NDArray[Any], NDArray[np.intp], NDArray[np.intp]], NDArray[Any]]
@@ -82,14 +82,27 @@ class Side(NamedTuple):
     """(..., H, W) or (..., H, W, 3 or 4) arrays of any kind, from full size to coarser ones."""
     matrix: NDArray[np.float64]
     """(3, 3): takes (row, column, 1) of the mixture to a place in the full size."""
-    frame_at: Callable[[Place], Place | None]
+    frame_at: Callable[[Index], Index | None]
     """Takes the frame of the mixture to the one of this image that is shown then, None if there is none."""
     shades: Shades | None
     """None of an image in colour."""
 
 
+Read: TypeAlias = tuple[NDArray[Any], NDArray[np.bool_], Shades | None]
+"""Values of a part of an image, where there are any, and how they are shown; as `Paint` takes them."""
+
 Paint: TypeAlias = Callable[[NDArray[Any], NDArray[np.bool_], Shades | None], NDArray[Any]]
 """Makes something to be joined of the values of an image: `colour`, `level` or `gray`."""
+
+
+class _Painted(NamedTuple):
+    """What was last made of the two, and of what."""
+
+    sides: tuple[Side, Side]
+    paint: Paint
+    key: Any
+    one: NDArray[Any]
+    other: NDArray[Any]
 
 
 @dataclasses.dataclass
@@ -101,9 +114,11 @@ class Mixing:
     """(..., H, W): that of the mixture."""
     paint: Paint
     join: Join
+    report: Callable[[Exception], None] | None = None
+    """Told of what cannot be read, which is clear then."""
 
     def __post_init__(self) -> None:
-        self._painted: tuple[Any, tuple[NDArray[Any], NDArray[Any]]] | None = None
+        self._painted: _Painted | None = None
 
     def make_levels(self) -> list[Mixture]:
         """Return the picture in all its sizes, for a viewer that takes such lists."""
@@ -113,17 +128,28 @@ class Mixing:
         return [Mixture(self, step) for step in STEPS[: max(count, 1) + 1]]
 
     def replace(self, sides: tuple[Side, Side], paint: Paint) -> None:
-        """Mix these from now on."""
+        """Mix these from now on, as they are now."""
         self.sides, self.paint, self._painted = sides, paint, None
 
-    def picture(self, place: Place, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[Any]:
+    def picture(self, place: Index, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[Any]:
         """Return the part of a frame with these rows and columns of the full size, which are evenly spread."""
+        # Viewers may ask on other threads, while something is replaced
+        sides, paint, painted = self.sides, self.paint, self._painted
         key = place, *((len(each), *each[:2].tolist()) for each in (rows, cols))
         # The two do not change while a line is dragged over them
-        if self._painted is None or self._painted[0] != key:
-            one, other = (self.paint(*_read(side, place, rows, cols)) for side in self.sides)
-            self._painted = key, (one, other)
-        return self.join(*self._painted[1], rows, cols)
+        if painted is None or painted.sides is not sides or painted.paint is not paint or painted.key != key:
+            one, other = (paint(*self._read(side, place, rows, cols)) for side in sides)
+            painted = self._painted = _Painted(sides, paint, key, one, other)
+        return self.join(painted.one, painted.other, rows, cols)
+
+    def _read(self, side: Side, place: Index, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Read:
+        try:
+            return _read(side, place, rows, cols)
+        except Exception as error:  # whatever storage or a task of the user's may raise
+            if self.report is None:
+                raise
+            self.report(error)
+            return _nothing(side, (len(rows), len(cols)))
 
 
 class Mixture:
@@ -191,18 +217,20 @@ def colour(values: NDArray[Any], there: NDArray[np.bool_], shades: Shades | None
 
 
 def level(values: NDArray[Any], there: NDArray[np.bool_], shades: Shades | None) -> NDArray[np.float32]:
-    """Return (h, w) how bright a viewer shows values, 0 to 1, of colour its luma; 0 where there are none."""
+    """Return (h, w) how bright a viewer shows values, 0 to 1, of colour its luma; NaN where there are none."""
     if shades is None:
         found = _to_bytes(values)[..., :3].astype(np.float32) @ LUMA / 255
     else:
         found = (_steps_of(values, shades) / np.float32(TABLE - 1)) ** np.float32(shades.gamma)
-    return np.where(there, found, 0).astype(np.float32)
+        there = there & np.isfinite(values) if values.dtype.kind == "f" else there
+    return np.where(there, found, np.nan).astype(np.float32)
 
 
 def gray(values: NDArray[Any], there: NDArray[np.bool_], shades: Shades | None) -> NDArray[np.float32]:
-    """Return (h, w) values as they are, of colour its luma; NaN where there are none."""
-    found = values.astype(np.float32) if shades is not None else values[..., :3].astype(np.float32) @ LUMA
-    return np.where(there, found, np.nan).astype(np.float32)
+    """Return (h, w) values as they are, of colour its luma; NaN where there are none. Of 32 bits and more float64."""
+    dtype = np.result_type(values.dtype.newbyteorder("="), np.float32)
+    found = values.astype(dtype) if shades is not None else values[..., :3].astype(dtype) @ LUMA.astype(dtype)
+    return np.where(there, found, np.nan)
 
 
 def show(
@@ -247,33 +275,39 @@ def checkerboard(
 def overlay(
     before: NDArray[Any], after: NDArray[Any], rows: NDArray[np.intp], cols: NDArray[np.intp]
 ) -> NDArray[np.uint8]:
-    """Return before in magenta and after in green: gray where they are equally bright."""
-    one, other = ((each * 255 + 0.5).astype(np.uint8) for each in (before, after))
-    return np.stack([one, other, one, np.full_like(one, 255)], axis=-1)
+    """Return before in magenta and after in green: gray where they are equally bright, and where one alone is there."""
+    alone = np.isnan(before), np.isnan(after)
+    levels = np.where(alone[0], after, before), np.where(alone[1], before, after)
+    one, other = (np.nan_to_num(each * 255 + 0.5).astype(np.uint8) for each in levels)
+    return np.stack([one, other, one, np.where(alone[0] & alone[1], 0, 255).astype(np.uint8)], axis=-1)
 
 
 def signed(
     before: NDArray[Any], after: NDArray[Any], rows: NDArray[np.intp], cols: NDArray[np.intp]
 ) -> NDArray[np.float32]:
-    """Return after - before."""
-    return np.asarray(after - before, np.float32)
+    """Return after - before, float32; NaN where either is not there."""
+    # Infinity less infinity is nothing, and a screen has no number beyond float32
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray(after - before, np.float32)
 
 
-def _read(
-    side: Side, place: Place, rows: NDArray[np.intp], cols: NDArray[np.intp]
-) -> tuple[NDArray[Any], NDArray[np.bool_], Shades | None]:
+def _nothing(side: Side, shape: tuple[int, int]) -> Read:
+    """Return what is read where an image is not."""
+    full, tail = side.levels[0], () if side.shades is not None else (side.levels[0].shape[-1],)
+    return np.zeros((*shape, *tail), full.dtype), np.zeros(shape, np.bool_), side.shades
+
+
+def _read(side: Side, place: Index, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Read:
     """Return the values of an image where the mixture has these rows and columns, and where there are any."""
     frame = side.frame_at(place)
-    full, tail = side.levels[0], () if side.shades is not None else (side.levels[0].shape[-1],)
     shape = len(rows), len(cols)
-    nothing = np.zeros((*shape, *tail), full.dtype), np.zeros(shape, np.bool_), side.shades
     if frame is None:
-        return nothing
-    sides = full.shape[len(frame) : len(frame) + 2]
+        return _nothing(side, shape)
+    sides = side.levels[0].shape[len(frame) : len(frame) + 2]
     down, along = (_places(row, rows, cols) for row in np.asarray(side.matrix, np.float64)[:2])
     there = _within(down, sides[0]) & _within(along, sides[1])
     if not there.any():
-        return nothing
+        return _nothing(side, shape)
     array, factor = _pick_level(side, rows, cols, sides)
     found = [(axis + 0.5) / ratio - 0.5 for axis, ratio in zip((down, along), factor, strict=True)]
     # Only what is asked for is read
@@ -281,6 +315,9 @@ def _read(
     part = np.asarray(array[(*frame, *(slice(*end) for end in ends))])
     local = [axis - begin for axis, (begin, _) in zip(found, ends, strict=True)]
     between = max(factor) == 1 and _is_between(side.matrix, rows, cols)
+    if between and side.shades is None:
+        # Colours between pixels are those of a screen
+        part = _to_bytes(part)
     return _sample(part, local, between=between), np.broadcast_to(there, shape), side.shades
 
 
@@ -322,7 +359,9 @@ def _sample(part: NDArray[Any], places: Sequence[NDArray[np.float64]], *, betwee
     """Return the values of a part of an image at places in it: the nearest pixel's, or `between` pixels."""
     down, along = places
     if between:
-        source = part if part.dtype in (np.uint8, np.uint16, np.float32) else part.astype(np.float32)
+        # float64 has all other types, but for integers of more than 53 bits
+        known = part.dtype.isnative and part.dtype in (np.uint8, np.uint16, np.float32)
+        source = part if known else part.astype(np.float64)
         right, low = (np.ascontiguousarray(each, np.float32) for each in np.broadcast_arrays(along, down))
         found = cv2.remap(np.ascontiguousarray(source), right, low, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(found)
@@ -336,7 +375,10 @@ def _sample(part: NDArray[Any], places: Sequence[NDArray[np.float64]], *, betwee
 def _steps_of(values: NDArray[Any], shades: Shades) -> NDArray[np.intp]:
     """Return where values lie between black, 0, and white, the last of the table's."""
     scale = (TABLE - 1) / ((shades.white - shades.black) or 1.0)
-    scaled = (values.astype(np.float32) - np.float32(shades.black)) * np.float32(scale)
+    # float32 is enough for a screen, but not for black points and values beyond 24 bits
+    dtype = np.result_type(values.dtype.newbyteorder("="), np.float32).type
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = (values.astype(dtype) - dtype(shades.black)) * dtype(scale)
     return np.asarray(np.rint(np.nan_to_num(scaled.clip(0, TABLE - 1), nan=0.0)), np.intp)
 
 
@@ -358,8 +400,8 @@ def _to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
     if values.dtype == np.uint8:
         return values
     if values.dtype.kind == "f":
-        scaled = np.nan_to_num(values) * 255
+        scaled = np.nan_to_num(values) * 255.0
     else:
         scaled = values.astype(np.float32) * (255 / (1 if values.dtype == np.bool_ else np.iinfo(values.dtype).max))
-    found: NDArray[np.uint8] = scaled.clip(0, 255).astype(np.uint8)
+    found: NDArray[np.uint8] = (scaled.clip(0, 255) + 0.5).astype(np.uint8)
     return found

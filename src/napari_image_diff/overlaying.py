@@ -30,7 +30,17 @@ if TYPE_CHECKING:
     from .comparison import Comparison
     from .tiles import Progress
 
-__all__ = ["Laid", "Overlay", "add_record", "covers", "find_overlay", "is_aligned", "lay", "toggle_alignment"]
+__all__ = [
+    "Laid",
+    "Overlay",
+    "add_record",
+    "covers",
+    "find_matrix",
+    "find_overlay",
+    "is_aligned",
+    "lay",
+    "toggle_alignment",
+]
 
 Axes = tuple[int, ...]
 
@@ -108,7 +118,7 @@ def find_overlay(
     """
     if before is after:
         return None
-    matrix, tilted = _find_matrix(before, after, frame, spatial_ndim, whole)
+    matrix, tilted = find_matrix(before, after, frame, spatial_ndim, whole=whole)
     axes = len(matrix) - 1
     sides = sides_of(before, axes)
     ends = np.array([np.zeros(axes + 1), *np.diag([*(length - 1 for length in sides), 0])])
@@ -225,15 +235,22 @@ def _matrix_of(comparison: Comparison) -> NDArray[np.float64]:
     return np.asarray(np.array(overlay["matrix"])[-3:, -3:] @ found)
 
 
-def _find_matrix(
-    before: Image, after: Image, frame: int | str | None, spatial_ndim: int, whole: bool
+def find_matrix(
+    before: Image,
+    after: Image,
+    frame: int | str | None = None,
+    spatial_ndim: int = 2,
+    *,
+    whole: bool = True,
+    as_shown: bool = False,
 ) -> tuple[NDArray[np.float64], Image | None]:
     """Return the matrix that takes an index of the last axes of `before`, of those that both have, to `after`.
 
-    And the layer whose frames are none of the other, if one is tilted so.
+    And the layer whose frames are none of the other, if one is tilted so. `frame` and `whole` are as in `find_overlay`;
+    where `after` was laid on `before` (`toggle_alignment`), it lies where it did before that, unless `as_shown`.
     """
     own, theirs = world_of(before, before.units), world_of(after, before.units)
-    if is_aligned(after):
+    if is_aligned(after) and not as_shown:
         # The affine comes last: that which it had before it was laid on before
         units = theirs @ np.linalg.inv(world_of(after, after.units))
         moved = _earlier_affine(after) @ np.linalg.inv(affine_of(after))
@@ -266,8 +283,7 @@ def _mixes(matrix: NDArray[np.float64], lead: int) -> bool:
 def _are_there(matrix: NDArray[np.float64], frames: Any, lengths: Axes) -> NDArray[np.bool_]:
     """Return which frames of before, of these indices, after has: it need have none between."""
     places = np.reshape(frames, (len(frames), len(lengths))) @ matrix[:-1, :-1].T + matrix[:-1, -1]
-    ends = np.array(lengths) - (0.5 - warping.ROUNDING)
-    return np.asarray(((places >= -0.5 - warping.ROUNDING) & (places <= ends)).all(axis=1))
+    return warping.find_nearest(places, lengths)[1]
 
 
 def _part(matrix: NDArray[np.float64], lead: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

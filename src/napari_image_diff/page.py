@@ -258,7 +258,7 @@ def _facts(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     counts = {
         "Forgiven": (len(report["forgiven"]), "explained by a local shift"),
         "In one image only": (resolved["pixels_not_shared"], "pixels"),
-        "Not valid": (resolved["pixels_not_valid"], "pixels"),
+        "Not compared": (resolved["pixels_not_valid"], "pixels"),
     }
     yield from ((name, say_number(count), note) for name, (count, note) in counts.items() if count)
 

@@ -94,12 +94,8 @@ class _Grid(NamedTuple):
         """Return the index of the frame of `image` that is nearest to one of the result, None if it has none."""
         count = len(self.frames) - 1
         places = self.frames[:-1, :-1] @ np.array(frame[len(frame) - count :]) + self.frames[:-1, -1]
-        lengths = np.array(image.leading[len(image.leading) - count :])
-        if not ((places >= -0.5 - warping.ROUNDING) & (places <= lengths - 0.5 + warping.ROUNDING)).all():
-            return None
-        # A little more, so that of two frames that are as near, rounding errors do not decide
-        nearest = np.clip(np.floor(places + (0.5 + warping.ROUNDING)), 0, lengths - 1)
-        return (*frame[: len(frame) - count], *(int(index) for index in nearest))
+        nearest, there = warping.find_nearest(places, image.leading[len(image.leading) - count :])
+        return (*frame[: len(frame) - count], *nearest.tolist()) if there else None
 
 
 def resample(

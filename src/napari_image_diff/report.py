@@ -208,7 +208,7 @@ def _is_report(place: Path) -> bool:
     """Return whether a folder has the record of a report."""
     try:
         found = json.loads((place / "report.json").read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(found, dict) and found.get("format") == FORMAT
 

@@ -23,7 +23,7 @@ from .review import Decision, Review, count_verdicts, reviewed
 from .settings import Settings
 from .sources import Part, Source, open_source
 from .verdicts import LONGEST_NOTE, VERDICTS
-from .words import printable
+from .words import printable, shorten
 
 __all__ = ["Saved", "describe_image", "describe_mismatch", "read_review", "write_review"]
 
@@ -160,11 +160,11 @@ def read_review(place: str | os.PathLike[str]) -> Saved:
         raise ValueError(f"{path} is no review, for it is no JSON: {error}") from error
     _require(isinstance(found, dict) and found.get("format") == FORMAT, path, f"its format is not {FORMAT!r}")
     version = found.get("version")
-    _require(type(version) is int and version > 0, path, f"its version is {version!r}")
+    _require(type(version) is int and version > 0, path, f"its version is {shorten(repr(version))}")
     if version > VERSION:
         raise ValueError(
-            f"{path} was written by a newer version of napari-image-diff (its format is {version}, and {VERSION} is "
-            "the newest that is known here); update napari-image-diff"
+            f"{path} was written by a newer version of napari-image-diff (its format is {shorten(str(version))}, and "
+            f"{VERSION} is the newest that is known here); update napari-image-diff"
         )
     for name, kind in {"settings": dict, "images": dict, "regions": list, "decisions": list, "counts": dict}.items():
         _require(isinstance(found.get(name), kind), path, f"it has no {name}")
@@ -202,7 +202,7 @@ def describe_mismatch(saved: Mapping[str, Mapping[str, Any]], images: Mapping[st
 
 
 def _quote(image: Mapping[str, Any]) -> str:
-    return f"'{printable(image['name'])}'"
+    return f"'{shorten(image['name'])}'"
 
 
 def _list_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
@@ -210,10 +210,10 @@ def _list_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list
     old, new = there["pixels"], here["pixels"]
     found = []
     if list(old["shape"]) != list(new["shape"]):
-        sides = (" x ".join(map(str, each["shape"])) for each in (old, new))
-        found.append("was {} and is {}".format(*sides))
+        sides = (" x ".join(map(str, each["shape"])) or "nothing" for each in (old, new))
+        found.append("was {} and is {}".format(*map(shorten, sides)))
     if old["dtype"] != new["dtype"]:
-        found.append(f"was {printable(old['dtype'])} and is {new['dtype']}")
+        found.append(f"was {shorten(old['dtype'])} and is {new['dtype']}")
     if not found and old["sha256"] != new["sha256"]:
         found.append("has other values")
     if found and None not in (there["sha256"], here["sha256"]) and there["sha256"] != here["sha256"]:

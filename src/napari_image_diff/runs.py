@@ -169,7 +169,7 @@ def _read_journal(task: Task) -> dict[str, Row]:
     rows: dict[str, Row | None] = {}
     key = _make_key(task)
     for line in lines:
-        with suppress(ValueError):  # where the process was killed meanwhile
+        with suppress(ValueError, RecursionError):  # where the process was killed meanwhile
             row = json.loads(line)
             if isinstance(row, dict) and "key" in row:
                 # The last line of a pair tells of what was found last, and of the report that is there

@@ -97,7 +97,7 @@ class Settings:
     align: Annotated[
         Literal["none", "translation", "rigid", "affine"],
         {
-            "label": "Alignment",
+            "label": "Align",
             "group": "pair",
             "help": "What of the place of 'after' is found and undone before comparing: a shift, a shift and a "
             "rotation, or scale and shear too. Nothing is moved unless the images become clearly more similar by it.",

@@ -25,7 +25,8 @@ def read_settings(file: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(file.read_bytes())
-    except ValueError as error:
+    # RecursionError: brackets in brackets in brackets
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} is no JSON ({error}); give settings as --save-settings writes them") from error
     found = found.get("settings", found) if isinstance(found, dict) else found
     if not isinstance(found, dict):

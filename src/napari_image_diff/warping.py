@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .resampling import LENIENT, Origins, resample_tile
 
-__all__ = ["Place", "find_area", "find_overlap", "find_stretch", "tidy_matrix", "warp"]
+__all__ = ["Place", "find_area", "find_nearest", "find_overlap", "find_stretch", "tidy_matrix", "warp"]
 
 # Lanczos's kernel reaches so many pixels to either side, and the table of its sums has so many steps to a pixel.
 REACH, STEPS = 3, 4096
@@ -52,6 +52,18 @@ def find_stretch(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     found = np.sqrt((matrix[:-1, :-1] ** 2).sum(axis=1))
     # The rows of a rotation have length 1, but for rounding errors
     return np.asarray(np.where(found < 1 + LENIENT, 1.0, found))
+
+
+def find_nearest(places: NDArray[np.float64], lengths: Sequence[int]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return the indices (..., n) that are nearest to places along n axes of these lengths, and which places are there.
+
+    Of two that are as near it is the later one.
+    """
+    ends = np.asarray(lengths, np.float64) - 0.5
+    there = ((places >= -0.5 - ROUNDING) & (places <= ends + ROUNDING)).all(axis=-1)
+    # A little more, so that rounding errors do not decide
+    nearest = np.clip(np.floor(places + (0.5 + ROUNDING)), 0, ends - 0.5)
+    return nearest.astype(np.intp), np.asarray(there)
 
 
 def find_area(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = ["printable", "say_number"]
+__all__ = ["printable", "say_number", "shorten"]
+
+# Of what somebody else has named, in a sentence
+LONGEST_NAME = 80
 
 
 def printable(text: str) -> str:
@@ -13,6 +16,12 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def shorten(text: str) -> str:
+    """Return text that can be seen, without its middle where it is long."""
+    text, half = printable(text), LONGEST_NAME // 2
+    return text if len(text) <= LONGEST_NAME else f"{text[:half]}…{text[-half:]}"
 
 
 def say_number(value: Any, digits: int = 4) -> str:

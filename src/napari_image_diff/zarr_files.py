@@ -150,7 +150,7 @@ def is_complete(path: str | os.PathLike[str]) -> bool:
     """
     try:
         found = json.loads(Path(path, "zarr.json").read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(found, dict) and MARK in found.get("attributes", ())
 

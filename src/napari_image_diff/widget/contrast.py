@@ -22,6 +22,7 @@ class SameContrast:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._earlier: dict[Any, dict[str, Any]] = {}
+        self._linked: list[str] = []
 
     @property
     def active(self) -> bool:
@@ -46,13 +47,23 @@ class SameContrast:
         for layer in layers:
             layer.contrast_limits = (black, white)
         after.gamma = before.gamma
-        self._viewer.layers.link_layers(list(layers), LINKED)
+        # What the user has linked stays so
+        self._linked = [name for name in LINKED if not _are_linked(layers, name)]
+        if self._linked:
+            self._viewer.layers.link_layers(list(layers), self._linked)
 
     def stop(self) -> None:
         """Unlink them; each gets back what it had."""
         earlier, self._earlier = self._earlier, {}
-        if earlier:
-            self._viewer.layers.unlink_layers(list(earlier), LINKED)
+        if earlier and self._linked:
+            self._viewer.layers.unlink_layers(list(earlier), self._linked)
         for layer, values in earlier.items():
             for name, value in values.items():
                 setattr(layer, name, value)
+
+
+def _are_linked(layers: tuple[Image, Image], name: str) -> bool:
+    """Return whether an attribute of two layers is linked: of the links themselves napari 0.9 tells nothing."""
+    one, other = layers
+    callbacks = [callback for callback in getattr(one.events, name).callbacks if callable(callback)]
+    return any(f"set_{name}_on_layer_{id(other)}" == getattr(each, "__qualname__", "") for each in callbacks)

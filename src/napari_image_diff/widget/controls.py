@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QLabel, QWidget
 from superqt import QDoubleSlider
 
@@ -37,7 +38,7 @@ class LiveControls(QWidget):
         super().__init__()
         self.rule = QComboBox()
         self.rule.addItems([rule.capitalize() for rule in RULES])
-        self.slider = QDoubleSlider(Qt.Orientation.Horizontal)
+        self.slider = _Slider(Qt.Orientation.Horizontal)  # type: ignore[no-untyped-call]
         self.number = _number("threshold")
         self.min_area = _number("min_area")
         self.min_area.setSpecialValueText("any area")
@@ -142,6 +143,28 @@ class LiveControls(QWidget):
             grid.addWidget(title, row, 0)
             grid.addWidget(widget, row, 1)
             grid.addWidget(number, row, 2)
+
+
+class _Slider(QDoubleSlider):
+    """A slider of superqt, whose sliders of numbers hear no keys (0.9, _generic_slider.py), with those of Qt."""
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Go a step with the arrows, a larger one with Page Up and Down, and to either end with Home and End."""
+        key, step, page = event.key() if event is not None else None, self.singleStep(), self.pageStep()
+        steps = {
+            Qt.Key.Key_Left: -step,
+            Qt.Key.Key_Down: -step,
+            Qt.Key.Key_Right: step,
+            Qt.Key.Key_Up: step,
+            Qt.Key.Key_PageDown: -page,
+            Qt.Key.Key_PageUp: page,
+            Qt.Key.Key_Home: self.minimum() - self.value(),
+            Qt.Key.Key_End: self.maximum() - self.value(),
+        }
+        if key in steps:
+            self.setValue(self.value() + steps[Qt.Key(key)])
+        else:
+            super().keyPressEvent(event)
 
 
 def make_title(text: str) -> QLabel:

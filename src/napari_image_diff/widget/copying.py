@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
-from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QMenu, QPushButton
+from qtpy.QtGui import QAction, QGuiApplication
+from qtpy.QtWidgets import QMenu
 
 from ..placing import frame_compared, masks_compared
 from ..scripting import write_for_console, write_script
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from .exporting import Shown
+    from .panel import Panel
 
 __all__ = ["COPIES", "Copier"]
 
@@ -28,44 +29,54 @@ class Copier(QObject):
 
     def __init__(
         self,
-        button: QPushButton,
+        panel: Panel,
         viewer: ViewerModel,
         find_shown: Callable[[], Shown | None],
-        copy_table: Callable[[], None],
+        say: Callable[[str], None],
         parent: QObject,
     ) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._find_shown = find_shown
-        menu = QMenu(button)
+        self._say = say
+        menu = QMenu(panel.copy_button)
         menu.setToolTipsVisible(True)
-        for title, help_, copy in (
-            (TABLE, "The table as it stands, to paste it into a spreadsheet.", copy_table),
+        for title, help_, write in (
+            (TABLE, "The table as it stands, to paste it into a spreadsheet.", panel.table.as_text),
             (
                 CONSOLE,
                 "What was done, as lines that do it again in napari's console.",
-                partial(self._copy, write_for_console),
+                partial(self._write, write_for_console),
             ),
             (
                 SCRIPT,
                 "What was done, as a script that needs no napari: it reads the files of the layers, or says in its "
                 "first lines how to save what is in no file.",
-                partial(self._copy, write_script),
+                partial(self._write, write_script),
             ),
         ):
             action = menu.addAction(title)
             assert action is not None
             action.setToolTip(help_)
-            action.triggered.connect(lambda *_, copy=copy: copy())
-        button.setMenu(menu)
+            action.triggered.connect(partial(self.copy, title, write))
+        panel.copy_button.setMenu(menu)
+        of_table = QAction("Copy table", panel.table)
+        of_table.triggered.connect(partial(self.copy, TABLE, panel.table.as_text))
+        panel.table.addAction(of_table)
 
-    def _copy(self, write: Callable[..., str]) -> None:
-        shown, clipboard = self._find_shown(), QGuiApplication.clipboard()
-        if shown is None or clipboard is None:
-            return
+    def copy(self, title: str, write: Callable[[], str], *_: object) -> None:
+        """Put on the clipboard what is written, and say so."""
+        clipboard = QGuiApplication.clipboard()
+        if self._find_shown() is not None and clipboard is not None:
+            clipboard.setText(write())
+            self._say(f"{title} copied.")
+
+    def _write(self, write: Callable[..., str]) -> str:
+        shown = self._find_shown()
+        assert shown is not None
         comparison, *layers = shown
         how: dict[str, Any] = {
             "frame": frame_compared(self._viewer, *layers),
             "masks": masks_compared(self._viewer, *layers),
         }
-        clipboard.setText(write(comparison, *layers, **how))
+        return write(comparison, *layers, **how)

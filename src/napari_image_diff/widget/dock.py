@@ -14,10 +14,12 @@ from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..layers import features_of
+from ..looks import Pair
 from ..masks import add_to_mask, pixels_of, pixels_of_all
 from ..overlaying import is_aligned, toggle_alignment
 from ..placing import ALWAYS, Frame, annotate, comparison_of, frame_compared, place, remove, results_of, role_of
 from ..settings import Settings
+from ..tables import count_rows
 from ..verdicts import NOT_REAL, OPEN, REAL, Verdict
 from .contrast import SameContrast
 from .copying import Copier
@@ -57,6 +59,7 @@ ROLES = (*ALWAYS, "evidence", "forgiven")
 VERDICT_KEYS: dict[str, Verdict] = {"real": REAL, "not_real": NOT_REAL, "open": OPEN}
 
 CANCELLED = "Cancelled."
+PREPARING = "Preparing: the first time on a machine this takes some 20 seconds."
 
 
 class ComparisonWidget(QWidget):
@@ -98,7 +101,7 @@ class ComparisonWidget(QWidget):
         self.follower = Follower(napari_viewer, self.panel, self._runs, self)
         sight = partial(see, napari_viewer, self.looker, self.panel)
         self.exporter = Exporter(self.panel.export_button, self._find_shown, sight, self)
-        self.copier = Copier(self.panel.copy_button, napari_viewer, self._find_shown, self.panel.table.copy, self)
+        self.copier = Copier(self.panel, napari_viewer, self._find_shown, self._say, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(scrolling(self.panel))
@@ -106,7 +109,7 @@ class ComparisonWidget(QWidget):
         self._connect()
         self._show(None)
         self._sync()
-        self._runs.begin("warm up", warm_up, _ignore, self._fail)
+        self._runs.begin("warm up", warm_up, partial(_forget, self._runs, "warm up"), self._fail)
 
     @property
     def running(self) -> bool:
@@ -121,8 +124,10 @@ class ComparisonWidget(QWidget):
         before, after = self._pair
         if find_obstacle(self.panel, *self._pair) or before is None or after is None:
             return
-        # What of it is needed now comes with the comparison
-        self._runs.cancel("warm up")
+        if "warm up" in self._runs:
+            self._message = PREPARING
+            # What of it is needed now comes with the comparison
+            self._runs.cancel("warm up")
         try:
             panel = self.panel
             by_index = panel.index_box.isChecked()
@@ -224,6 +229,8 @@ class ComparisonWidget(QWidget):
             events.disconnect(self._bind_keys)
         self._release_keys()
         self.follower.stop()
+        # Without its keys and buttons nothing would end it; it goes on if the dock only floats
+        self.looker.settle()
 
     def enterEvent(self, event: QEnterEvent | None) -> None:
         """Catch up with what a script did to the result meanwhile."""
@@ -255,6 +262,8 @@ class ComparisonWidget(QWidget):
             return self.looker.hold()
         if name in WAYS:
             self.looker.toggle(name)
+        elif name == "leave":
+            self.looker.leave()
         elif name == "same_contrast":
             self.show_alike(not self.contrast.active)
         elif name in VERDICT_KEYS:
@@ -270,7 +279,10 @@ class ComparisonWidget(QWidget):
         self._release_keys()
         keys, self._keys_trouble = find_keys()
         self._hooks = CanvasHooks(self._viewer, self.tour.pick_at, self.act, keys)
-        self._hooks.attach()
+        if taken := self._hooks.attach():
+            words = f"Keys that are bound to something else in this viewer stay so: {', '.join(taken)}."
+            self._keys_trouble = f"{self._keys_trouble} {words}".strip()
+            keys = {name: key for name, key in keys.items() if key not in taken}
         self.panel.show_keys(keys)
         self.keys_help.show_keys(keys)
         self._refresh()
@@ -282,15 +294,14 @@ class ComparisonWidget(QWidget):
 
     def _show_values(self, event: Any = None) -> None:
         """Show what is under the pointer."""
-        before, after = self._pair
-        text = ""
-        if before is not None and after is not None:
-            difference = self._find_results().get("diff map")
-            text = describe_values(before, after, difference, tuple(self._viewer.cursor.position))
-        self.panel.ways.values.setText(text)
+        pair, text = self._find_pair(), ""
+        if pair is not None:
+            text = describe_values(pair, self._find_results().get("diff map"), tuple(self._viewer.cursor.position))
+        self.panel.ways.show_values(text)
 
     def _stop(self) -> None:
         """Give up what is under way, but for warming up."""
+        self._message = self._message.removeprefix(PREPARING)
         self._runs.cancel("compare")
         self._job = None
         self.cutter.drop()
@@ -437,6 +448,7 @@ class ComparisonWidget(QWidget):
         """Compare by index, or where the layers lie, from the next comparison on."""
         self.follower.sync()
         self._refresh()
+        self.looker.sync()
 
     def _hear_of_other(self, event: Any = None) -> None:
         """Follow settings of the form, or layers that moved."""
@@ -453,13 +465,17 @@ class ComparisonWidget(QWidget):
     def _show_position(self) -> None:
         table, found = self.panel.table, self._comparison
         left = 0 if found is None else int(np.count_nonzero(found.region_columns.get("verdict", ()) == OPEN))
-        self.panel.show_position(table.position, None if found is None else table.count, left)
+        total = None if found is None else count_rows(found.region_columns)
+        self.panel.show_position(table.position, table.count, total, left)
         self.looker.mark(table.label)
-        self.reviewer.show(found, table.label)
+        self.reviewer.show(table.label)
 
-    def _find_pair(self) -> tuple[Image, Image, Frame] | None:
+    def _find_pair(self) -> Pair | None:
+        """Return the two layers to look at."""
         before, after = self._pair
-        return None if before is None or after is None else (before, after, self.panel.pickers.frame)
+        box = self.panel.index_box
+        by_index = box.isChecked() and not box.isHidden()
+        return None if before is None or after is None else Pair(before, after, self.panel.pickers.frame, by_index)
 
     def _take_decision(self, comparison: Comparison) -> None:
         """Show what was decided of the regions, in the table and in the layers."""
@@ -545,6 +561,9 @@ class ComparisonWidget(QWidget):
     def _say_change(self) -> str:
         if self._comparison is None or self._job is not None or self.follower.active:
             return ""
+        if find_obstacle(self.panel, *self._pair):
+            # It asks for Compare, which cannot be pressed
+            return ""
         return find_change(self._viewer, self.panel, self._comparison, *self._pair)
 
     def _take_preset(self, settings: Settings) -> None:
@@ -608,5 +627,5 @@ def _cancel_all(runs: Runs, *_: object) -> None:
     runs.cancel()
 
 
-def _ignore(_: object) -> None:
-    """Take nothing."""
+def _forget(runs: Runs, kind: str, _: object) -> None:
+    runs.cancel(kind)

@@ -85,7 +85,7 @@ class SettingsForm(QWidget):
 
 def _field(name: str, kind: Any, metadata: dict[str, Any]) -> Any:
     """Return the widget of a setting, at its default."""
-    unit = f" In {metadata['unit']}." if "unit" in metadata else ""
+    unit = f" Unit: {metadata['unit']}." if "unit" in metadata else ""
     options = {key: metadata[key] for key in OPTIONS if key in metadata}
     field = create_widget(
         getattr(Settings(), name),

@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes, Surface, Tracks, Vectors
 from napari.settings import get_settings
 
+from ..words import shorten
 from .preferences import wanted_keys
 
 __all__ = ["ACTIONS", "Action", "find_keys", "keys_of_napari", "with_key"]
@@ -27,11 +28,12 @@ ACTIONS = {
     "next_region": Action("N", "Go to the next region of the table"),
     "previous_region": Action("Shift-N", "Go to the previous region of the table"),
     "side_by_side": Action("G", "Side by side, or no longer"),
-    "blink": Action("H", "Blink; then the other image, for good or as long as the key is held"),
+    "blink": Action("H", "Blink; then each press shows the other image, and holding it shows that as long"),
     "swipe": Action("W", "Swipe, or no longer"),
     "overlay": Action("J", "Overlay in magenta and green, or no longer"),
     "signed": Action("K", "Signed difference, or no longer"),
-    "checkerboard": Action("Q", "Checkerboard, or no longer"),
+    "checkerboard": Action("Q", "Tiles of a checkerboard, or no longer"),
+    "leave": Action("Shift-H", "No longer blink, nor look in any other of these ways"),
     "same_contrast": Action("U", "Same contrast for both, or each its own"),
     "real": Action(".", "The marked region is real; go to the next open one"),
     "not_real": Action(",", "The marked region is not real; go to the next open one"),
@@ -41,31 +43,45 @@ ACTIONS = {
 
 
 def find_keys() -> tuple[dict[str, str], str]:
-    """Return the key of each action that has one, and a sentence on those that have none, "" if all have.
+    """Return the key of each action that has one, and a sentence on those that cannot have theirs, "" if all can.
 
-    They are those of the plugin settings. A key that napari uses, that two actions have, or that is none, is left out.
+    They are those of the plugin settings. In the place of a key that napari uses, that two actions have, or that is
+    none, an action has the one that it has by itself, if that is free.
     """
     wanted = wanted_keys()
-    taken, found, troubles = keys_of_napari(), {}, []
+    taken, found, refused = keys_of_napari(), {}, {}
     for name, action in ACTIONS.items():
         key = wanted.get(name, action.key).strip()
-        if not key:
-            continue
-        try:
-            binding = KeyBinding.from_str(key)
-        except (KeyError, ValueError):
-            binding = None
-        # An unknown sign is a binding to nothing, and napari's canvas hears of no keys one after the other
-        if binding is None or len(binding.parts) > 1 or binding.part0.key == KeyCode.UNKNOWN:
-            troubles.append(f"{key} is no key")
-            continue
-        if binding in taken:
-            troubles.append(f"{key} is {taken[binding]}")
-            continue
-        taken[binding] = f"'{action.help.lower()}' already"
-        found[name] = key
+        if key and (obstacle := _find_obstacle(key, taken)):
+            refused[name] = f"{shorten(key)} {obstacle}"
+        elif key:
+            found[name] = key
+            taken[KeyBinding.from_str(key)] = _describe(name)
+    troubles = []
+    for name, words in refused.items():
+        key = ACTIONS[name].key
+        if not _find_obstacle(key, taken):
+            found[name] = key
+            taken[KeyBinding.from_str(key)] = _describe(name)
+        troubles.append(f"{words} ({_describe(name)} has {found.get(name, 'none')})")
     words = "; ".join(troubles)
     return found, f"Not all keys of the plugin settings can be used: {words}." if words else ""
+
+
+def _find_obstacle(key: str, taken: Mapping[KeyBinding, str]) -> str:
+    """Return why a key cannot be one of ours, "" if it can."""
+    try:
+        binding = KeyBinding.from_str(key)
+    except (KeyError, ValueError):
+        return "is no key"
+    # An unknown sign is a binding to nothing, and napari's canvas hears of no keys one after the other
+    if len(binding.parts) > 1 or binding.part0.key == KeyCode.UNKNOWN:
+        return "is no key"
+    return f"is {taken[binding]}" if binding in taken else ""
+
+
+def _describe(name: str) -> str:
+    return f"our '{name.replace('_', ' ')}'"
 
 
 def keys_of_napari() -> dict[KeyBinding, str]:

@@ -46,7 +46,7 @@ class KeysHelp(QDialog):
         down.hide()
         across.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         across.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        where = QLabel(f"They work when the canvas has the focus: click into it. To change them: {WHERE}.")
+        where = QLabel(f"They work when the canvas or the table has the focus: click into it. To change them: {WHERE}.")
         where.setWordWrap(True)
         column = QVBoxLayout(self)
         column.addWidget(self.table)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,24 +9,30 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from .. import mixing
-from ..geometry import real_layer, transforms_of
+from ..geometry import real_layer, same_value, transforms_of
 from ..layers import BOX_COLOR
 from ..looks import (
+    Pair,
     copy_of,
     draw_line,
     draw_outline,
+    explain_obstacle,
+    grid_of,
     mix,
     outline,
-    place_line,
+    place_in,
     redraw,
     sides_between,
 )
-from ..placing import EDGE_ON_SCREEN, Frame, lend
+from ..placing import EDGE_ON_SCREEN, lend
+from ..reading import explain
 from .pickers import LayerListener
+from .restoring import View
+from .swiping import Cut, drag_listener, find_cut, find_width, is_near, needs_line, put_line
 from .viewing import MARK_COLOR
 
 if TYPE_CHECKING:
@@ -44,109 +49,64 @@ class Way(NamedTuple):
 
     title: str
     help: str
-    caption: str
+    caption: str = ""
     """What the canvas says meanwhile, with the names of the layers."""
+    paint: mixing.Paint | None = None
+    """Of a mixture: what is made of either image before they are joined."""
 
 
 WAYS = {
-    "side_by_side": Way("Side", "Before and after side by side, moved and zoomed as one.", ""),
-    "blink": Way("Blink", "Before and after in turns: each press shows the other one; hold it for a glance.", ""),
+    "side_by_side": Way("Side", "Before and after side by side, moved and zoomed as one."),
+    "blink": Way(
+        "Blink",
+        "Before and after in turns: each press shows the other one; hold it for a glance.",
+        "{shown}",
+        mixing.colour,
+    ),
     "swipe": Way(
         "Swipe",
         "Before on one side of a line and after on the other; drag the line.",
-        "{before}  |  {after}",
+        "{first}: {before}, {second}: {after}",
+        mixing.colour,
     ),
     "overlay": Way(
         "Overlay",
         "Both at once: gray where they are equally bright, magenta where before is brighter, green where after is.",
         "magenta: {before}, green: {after}",
+        mixing.level,
     ),
     "signed": Way(
         "Signed",
         "After - before: green where after is greater, magenta where it is less, black where they are the same.",
-        "{after} - {before}",
+        "{after} - {before}: green more, magenta less",
+        mixing.gray,
     ),
     "checkerboard": Way(
         "Tiles",
         "Before and after in the tiles of a checkerboard: edges that do not go on show a shift.",
         "tiles of {before} and {after}",
+        mixing.colour,
     ),
 }
 
-# Of a mixture: what is made of either image before they are joined
-PAINTS: dict[str, mixing.Paint] = {
-    "blink": mixing.colour,
-    "swipe": mixing.colour,
-    "overlay": mixing.level,
-    "signed": mixing.gray,
-    "checkerboard": mixing.colour,
-}
+# Those that are made of the same: one takes the place of another in the same layer
+MIXED_ALIKE = {name for name, way in WAYS.items() if way.paint not in (None, mixing.gray)}
 
 # What a copy of a layer shows as that does, also when it changes
-FOLLOWED = ("contrast_limits", "gamma", "colormap", "interpolation2d")
+FOLLOWED = ("contrast_limits", "gamma", "colormap", "interpolation2d", "interpolation3d")
+PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 # What changes how a mixture looks
-SHOWN = ("data", "set_data", "contrast_limits", "gamma", "colormap", "scale", "translate", "rotate", "shear", "affine")
+SHOWN = ("data", "set_data", "name", *FOLLOWED[:3], *PLACE)
 
-# Canvas pixels from the line of a swipe within which it is taken hold of
-REACH = 8
-
-# Where pixels of the image are larger than so many of the screen, the line of a swipe is none of them
-LARGEST_PIXEL = 2.0
+# Tiles of the checkerboard along the shorter side of the canvas, at first
+TILES = 8
 
 # What a swipe changes: the canvas is drawn again, and no thumbnail
 QUICK: dict[str, Any] = {"thumbnail": False, "highlight": False, "extent": False}
 
-
-@dataclasses.dataclass
-class _Found:
-    """What a way to look changes in the viewer, as it was found."""
-
-    layers: list[Any]
-    selected: list[Any]
-    grid: dict[str, Any]
-    text: dict[str, Any]
-    point: tuple[float, ...]
-    hidden: list[Any]
-    """The layers that were seen, and are not meanwhile."""
-
-    @classmethod
-    def of(cls, viewer: ViewerModel) -> _Found:
-        grid, text = viewer.canvas.grid, viewer.canvas.overlays.text
-        return cls(
-            [real_layer(layer) for layer in viewer.layers],
-            [real_layer(layer) for layer in viewer.layers.selection],
-            {name: getattr(grid, name) for name in ("enabled", "stride", "shape", "spacing")},
-            {name: getattr(text, name) for name in ("text", "visible", "position")},
-            tuple(viewer.dims.point),
-            [],
-        )
-
-    def restore(self, viewer: ViewerModel) -> None:
-        """Put it back, but for what somebody else has changed meanwhile."""
-        for name, value in self.grid.items():
-            setattr(viewer.canvas.grid, name, value)
-        for name, value in self.text.items():
-            setattr(viewer.canvas.overlays.text, name, value)
-        for layer in self.hidden:
-            if layer in viewer.layers:
-                layer.visible = True
-        self.select(viewer)
-        # With other layers napari finds another middle of what is shown; sliders stay where they are now
-        for axis in viewer.dims.displayed:
-            viewer.dims.set_point(axis, self.point[axis])
-
-    def hide(self, layer: Any) -> None:
-        """Hide a layer for as long as the way to look lasts."""
-        if layer.visible:
-            layer.visible = False
-            self.hidden.append(layer)
-
-    def select(self, viewer: ViewerModel) -> None:
-        """Select what was selected."""
-        selected = [layer for layer in self.selected if layer in viewer.layers]
-        if [real_layer(layer) for layer in viewer.layers.selection] != selected:
-            viewer.layers.selection = selected
+# Who looks at what is in a viewer, told by its id: one at a time
+_lookers: weakref.WeakValueDictionary[int, Looker] = weakref.WeakValueDictionary()
 
 
 class Looker(QObject):
@@ -159,11 +119,12 @@ class Looker(QObject):
 
     changed = Signal()
     moved = Signal()
+    _stumbled = Signal(str)
 
     def __init__(
         self,
         viewer: ViewerModel,
-        find_pair: Callable[[], tuple[Image, Image, Frame] | None],
+        find_pair: Callable[[], Pair | None],
         find_results: Callable[[], Mapping[str, Any]],
         dock: QWidget,
     ) -> None:
@@ -177,22 +138,29 @@ class Looker(QObject):
         """Where the line of a swipe is, from the left or the top of the canvas (0) to the other end (1)."""
         self.across = False
         """Whether that line lies across the canvas, and not up and down."""
-        self.tile = 64
-        """Side of a tile of the checkerboard, in pixels of the image."""
+        self.tile = 0
+        """Side of a tile of the checkerboard, in pixels of the image; 0 until it is first looked at."""
         self._viewer = viewer
         self._find_pair = find_pair
         self._find_results = find_results
         self._comparison: Comparison | None = None
         self._label = 0
-        self._found: _Found | None = None
-        self._pair: tuple[Image, Image, Frame] | None = None
+        self._found: View | None = None
+        self._pair: Pair | None = None
+        # The way, and the pair, that one could not look at
+        self._refused: tuple[str, Pair | None] | None = None
         self._layers: list[Layer] = []
-        self._links: list[list[Layer]] = []
         self._mixing: mixing.Mixing | None = None
+        self._where: dict[str, Any] = {}
         self._listener = LayerListener(SHOWN, self._renew)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.flip)
-        self._drag = _line_listener(weakref.ref(self))
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(self._settle)
+        # Pictures may be worked out on other threads
+        self._stumbled.connect(self._say_trouble, Qt.ConnectionType.QueuedConnection)
+        self._drag = drag_listener(weakref.ref(self))
 
     @property
     def blinking(self) -> bool:
@@ -209,24 +177,31 @@ class Looker(QObject):
     def enter(self, way: str) -> None:
         """Look in this way instead of the one until now; `message` says why that cannot be, if it cannot."""
         pair = self._find_pair()
-        same = self._mixing is not None and {self.way, way} <= PAINTS.keys() - {"signed"}
+        same = self._mixing is not None and pair == self._pair and {self.way, way} <= MIXED_ALIKE
         if not same:
             self.leave()
         self.message = self._find_obstacle(way, pair)
+        self._refused = (way, pair) if self.message else None
         if self.message or pair is None:
             self.leave()
             self.changed.emit()
             return
         self.way, self.which = way, 0
         self._timer.stop()
+        if way == "checkerboard" and not self.tile:
+            self.tile = self._find_tile(pair.before)
         if self._mixing is not None:
             # Another mixture of the same two takes its place in the same layer
-            self._mixing.replace(self._mixing.sides, PAINTS[way])
+            self._mixing.replace(self._mixing.sides, WAYS[way].paint or mixing.colour)
             self._mix_anew()
         else:
-            self._found, self._pair = _Found.of(self._viewer), pair
+            key = id(real_layer(self._viewer))
+            if (other := _lookers.get(key)) is not None:
+                other.leave()
+            _lookers[key] = self
+            self._found, self._pair = View(self._viewer), pair
             try:
-                self._show(way, *pair)
+                self._show(way, pair)
             except Exception:
                 self.leave()
                 raise
@@ -238,19 +213,17 @@ class Looker(QObject):
         if self._found is None:
             return
         found, self._found = self._found, None
+        made, self._layers = self._layers, []
         self.way, self._pair, self._mixing = "", None, None
+        _lookers.pop(id(real_layer(self._viewer)), None)
         self._timer.stop()
+        self._later.stop()
         self._rest()
-        for pair in self._links:
-            self._viewer.layers.unlink_layers(pair)
-        for layer in self._layers:
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
-        self._layers, self._links = [], []
+        found.take_out(made)
         if self._dock.isVisible():
             # napari 0.9.2 with vispy 0.17 crashes where a layer is hidden after two were taken out and none was drawn
             self._viewer.screenshot(canvas_only=True, flash=False)
-        found.restore(self._viewer)
+        found.restore()
         self.changed.emit()
 
     @contextmanager
@@ -267,10 +240,16 @@ class Looker(QObject):
                 self._timer.start(interval)
 
     def sync(self) -> None:
-        """Leave where the layers are gone that it shows, or others are picked."""
-        gone = any(layer not in self._viewer.layers for layer in self._layers)
-        if self._layers and self._found is not None and (gone or self._find_pair() != self._pair):
-            self.leave()
+        """Follow the layers: end where some are gone that it shows, or others are picked."""
+        if self._refused is not None and self._refused[1] != self._find_pair():
+            self.message, self._refused = "", None
+        if self._is_over():
+            self.settle()
+
+    def settle(self) -> None:
+        """Look again at what there is, or no longer, when what happens now is done: napari is in the midst of it."""
+        if self._found is not None:
+            self._later.start(0)
 
     def show(self, comparison: Comparison | None) -> None:
         """Take the boxes of this result, if it shows any of its own."""
@@ -332,34 +311,45 @@ class Looker(QObject):
 
     def is_near_line(self, place: tuple[float, float]) -> bool:
         """Return whether a place in the canvas (x, y, in its pixels) is on the line of the swipe."""
-        axis = int(self.across)
-        return self.way == "swipe" and abs(place[axis] - self.cut * self._viewer.canvas.size[1 - axis]) <= REACH
+        return self.way == "swipe" and is_near(self._viewer, place, self.cut, self.across)
 
-    def _find_obstacle(self, way: str, pair: tuple[Image, Image, Frame] | None) -> str:
+    def _is_over(self) -> bool:
+        gone = any(layer not in self._viewer.layers for layer in self._layers)
+        return self._found is not None and (gone or self._find_pair() != self._pair)
+
+    def _settle(self) -> None:
+        if self._is_over() or not self._dock.isVisible():
+            self.leave()
+        elif self._found is not None:
+            with self.set_aside():
+                pass
+
+    def _find_obstacle(self, way: str, pair: Pair | None) -> str:
         if pair is None:
             return "Pick two images to look at first."
         if way == "side_by_side":
             return ""
-        ndim = max(pair[0].ndim, pair[1].ndim)
+        ndim = max(pair.before.ndim, pair.after.ndim)
         planes = {self._viewer.dims.ndim - ndim + axis for axis in (ndim - 2, ndim - 1)}
         if set(self._viewer.dims.displayed) != planes:
             return "This way to look shows planes: switch to the 2-D view, with rows and columns."
-        if way == "signed" and pair[0].rgb != pair[1].rgb:
+        if way == "signed" and pair.before.rgb != pair.after.rgb:
             return "One of the two is gray and the other in colour: they cannot be subtracted. Take the overlay."
-        return ""
+        return explain_obstacle(pair)
 
-    def _show(self, way: str, before: Image, after: Image, frame: Frame) -> None:
+    def _show(self, way: str, pair: Pair) -> None:
         found, viewer = self._found, self._viewer
         assert found is not None
         results = self._find_results()
         boxes = [results[role] for role in ("bounding boxes", "forgiven") if role in results]
         seen = [layer for layer in boxes if layer.visible]
+        links: list[list[Layer]] = []
         if way == "side_by_side":
             boxes_seen = [layer for layer in seen if layer is results.get("bounding boxes")]
-            made = self._lay_side_by_side(before, after, next(iter(boxes_seen), None))
+            made, links = self._lay_side_by_side(pair, next(iter(boxes_seen), None))
             index, kept = len(viewer.layers), []
         else:
-            made = self._make_mixture(way, before, after, frame)
+            made = self._make_mixture(way, pair)
             index, kept = min((viewer.layers.index(layer) for layer in seen), default=len(viewer.layers)), seen
         for layer in found.layers:
             if layer not in kept:
@@ -367,129 +357,145 @@ class Looker(QObject):
         for place, layer in enumerate(made, index):
             lend(layer)
             viewer.layers.insert(place, layer)
-        self._layers = made
-        for pair in self._links:
-            viewer.layers.link_layers(pair, FOLLOWED)
-        found.select(viewer)
+            # All of them are taken out again, whatever goes wrong
+            self._layers.append(layer)
+        for link in links:
+            viewer.layers.link_layers(link, FOLLOWED)
+        found.keep_selection()
         if way == "side_by_side":
-            grid = viewer.canvas.grid
-            grid.shape, grid.spacing = (1, 2), 0
             # From the top of the list, which is the left tile, downwards
-            grid.stride, grid.enabled = -(len(made) // 2), True
+            found.set_grid(shape=(1, 2), spacing=0, stride=-(len(made) // 2), enabled=True)
         else:
-            viewer.canvas.grid.enabled = False
+            found.set_grid(enabled=False)
             self._mix_anew()
         self._fit_lines()
 
-    def _lay_side_by_side(self, before: Image, after: Image, boxes: Any) -> list[Layer]:
-        """Return the layers of the two tiles, the right one's first, with the boxes of a layer as lines."""
+    def _lay_side_by_side(self, pair: Pair, boxes: Any) -> tuple[list[Layer], list[list[Layer]]]:
+        """Return the layers of the two tiles, the right one's first, with the boxes of a layer as lines; and links."""
         made: list[Layer] = []
-        for name, layer in (("after", after), ("before", before)):
-            copy = copy_of(layer, f"{name}: {layer.name}")
-            self._links.append([layer, copy])
+        links = []
+        for name, layer in (("after", pair.after), ("before", pair.before)):
+            alike = pair.by_index and pair.before.ndim == layer.ndim
+            copy = copy_of(layer, f"{name}: {layer.name}", transforms_of(pair.before if alike else layer))
+            links.append([layer, copy])
             copy.name_overlay.visible = True
             made.append(copy)
             if boxes is not None and self._comparison is not None:
                 lines = outline(self._comparison, self._viewer.dims.ndisplay)
                 made.append(draw_outline(lines, f"{name}: boxes", transforms_of(boxes)))
                 _mark(made[-1], self._label)
-        return made
+        return made, links
 
-    def _make_mixture(self, way: str, before: Image, after: Image, frame: Frame) -> list[Layer]:
+    def _make_mixture(self, way: str, pair: Pair) -> list[Layer]:
         from napari.layers import Image
 
-        self._mixing, where = mix(before, after, frame, PAINTS[way], self._find_join(0, 1))
+        paint = WAYS[way].paint
+        assert paint is not None
+        self._mixing, self._where = mix(pair, paint, self._find_join(Cut()))
+        self._mixing.report = self._report
         levels: Any = self._mixing.make_levels()
-        name = f"{before.name} and {after.name}"
+        name = f"{pair.before.name} and {pair.after.name}"
+        where = place_in(self._where, self._viewer.layers.extent.units)
         if way == "signed":
-            limit = self._find_limit(before, after)
+            limit = self._find_limit(pair)
             shades = {"colormap": mixing.SIGNED_COLORS, "contrast_limits": (-limit, limit)}
             return [Image(levels, name=name, multiscale=True, **shades, **where)]
         image = Image(levels, name=name, multiscale=True, rgb=True, **where)
-        return [image, draw_line(before)]
+        return [image, draw_line(image)]
 
-    def _find_limit(self, before: Image, after: Image) -> float:
+    def _find_tile(self, before: Image) -> int:
+        """Return a side of tiles of which some are in sight at the zoom that there is, in pixels of the image."""
+        pixels = min(self._viewer.canvas.size) * find_width(self._viewer, before) / EDGE_ON_SCREEN
+        return int(2 ** np.clip(round(np.log2(pixels / TILES)), 2, 12))
+
+    def _find_limit(self, pair: Pair) -> float:
         """Return the signed difference shown in full colour: twice what a region has, or a quarter of the contrast."""
-        regions = None if self._comparison is None else self._comparison.regions
-        if regions is not None and len(regions):
-            most = float(np.nanmax(np.abs(regions["after_mean"] - regions["before_mean"])))
+        if self._comparison is not None:
+            columns = self._comparison.region_columns
+            changes = np.abs(columns["after_mean"] - columns["before_mean"])
+            # What only one of the two has has no mean of the other
+            most = float(changes[np.isfinite(changes)].max(initial=0))
             if most > 0:
                 return 2 * most
-        spans = [255.0 if layer.rgb else float(np.ptp(layer.contrast_limits)) for layer in (before, after)]
+        spans = [255.0 if layer.rgb else float(np.ptp(layer.contrast_limits)) for layer in pair[:2]]
         return max(spans) / 4 or 1.0
 
     def _mix_anew(self) -> None:
         """Show the mixture as the controls have it."""
         if self._mixing is None or self._pair is None:
             return
-        cut, axis = self._find_cut()
-        self._mixing.join = self._find_join(cut, axis)
-        self._layers[0].refresh(**QUICK)
+        viewer, mixture = self._viewer, self._layers[0]
+        cut = find_cut(viewer, mixture, self.cut, self.across) if self.way == "swipe" else Cut()
+        self._mixing.join = self._find_join(cut)
+        mixture.refresh(**QUICK)
         for line in self._layers[1:]:
-            wanted = self.way == "swipe" and self._needs_line()
+            wanted = self.way == "swipe" and needs_line(viewer, mixture)
             if line.visible != wanted:
                 line.visible = wanted
             if wanted:
-                self._put_line(line, cut, axis)
-        self._say_what()
+                put_line(viewer, line, mixture, cut)
+        self._say_what(cut)
 
-    def _needs_line(self) -> bool:
-        """Return whether the pixels of the image are too large on the screen for a column of them to be the line.
-
-        A line of its own costs more than the picture.
-        """
-        return bool(self._layers) and self._find_width(self._layers[0]) < EDGE_ON_SCREEN / LARGEST_PIXEL
-
-    def _put_line(self, line: Any, cut: int, axis: int) -> None:
-        """Lay the line of a swipe where before ends, as wide on the screen as ever."""
-        mixture: Any = self._layers[0]
-        for name, value in place_line(mixture, cut, axis, self._find_width(mixture)).items():
-            if not np.array_equal(getattr(line, name), value):
-                setattr(line, name, value)
-
-    def _find_join(self, cut: int, axis: int) -> mixing.Join:
-        """Return how the two are mixed, as the controls have it, with the line of a swipe at a row or column."""
+    def _find_join(self, cut: Cut) -> mixing.Join:
+        """Return how the two are mixed, as the controls have it."""
+        drawn = bool(self._layers) and needs_line(self._viewer, self._layers[0])
         ways: dict[str, mixing.Join] = {
             "blink": partial(mixing.show, which=self.which),
-            "swipe": partial(mixing.swipe, cut=cut, axis=axis, line=not self._needs_line()),
+            "swipe": partial(mixing.swipe, cut=cut.place, axis=cut.axis, line=not drawn),
             "overlay": mixing.overlay,
             "signed": mixing.signed,
             "checkerboard": partial(mixing.checkerboard, tile=self.tile),
         }
         return ways[self.way]
 
-    def _say_what(self) -> None:
+    def _say_what(self, cut: Cut) -> None:
         """Write into the canvas which image is where."""
         assert self._pair is not None
-        names = dict(zip(("before", "after"), (layer.name for layer in self._pair[:2]), strict=True))
-        text = self._viewer.canvas.overlays.text
-        name = ("before", "after")[self.which]
-        says = f"{name}: {names[name]}" if self.way == "blink" else WAYS[self.way].caption.format(**names)
-        if (text.text, text.position, text.visible) != (says, "top_left", True):
-            text.text, text.position, text.visible = says, "top_left", True
+        assert self._found is not None
+        before, after = (layer.name for layer in self._pair[:2])
+        ends = ("above", "below") if self.across else ("left", "right")
+        first, second = ends if cut.ascends else ends[::-1]
+        shown = (f"before: {before}", f"after: {after}")[self.which]
+        caption = WAYS[self.way].caption
+        self._found.say(caption.format(before=before, after=after, first=first, second=second, shown=shown))
 
-    def _find_cut(self) -> tuple[int, int]:
-        """Return the first row or column of after where the line of the swipe is, and which of the two it is."""
-        if self.way != "swipe" or self._mixing is None:
-            return 0, 1
-        viewer, layer = self._viewer, self._layers[0]
-        place = list(viewer.dims.point)
-        camera, size = viewer.scene.camera, viewer.canvas.size
-        share = (self.cut, 0.5) if self.across else (0.5, self.cut)
-        ways = [1 if name in ("down", "right") else -1 for name in map(str, camera.orientation2d)]
-        for axis, center, part, length, way in zip(
-            viewer.dims.displayed, camera.center[-2:], share, size, ways, strict=True
-        ):
-            place[axis] = center + way * (part - 0.5) * length / camera.zoom
-        axis = viewer.dims.displayed[0 if self.across else 1] - (viewer.dims.ndim - 2)
-        where = layer.world_to_data(place)[layer.ndim - 2 + axis] + 0.5
-        return int(np.clip(round(where), 0, self._mixing.shape[axis - 2])), axis
-
-    def _renew(self, event: Any = None) -> None:
+    def _renew(self, event: Any) -> None:
         """Take the two as they are now."""
-        if self._mixing is not None and self._pair is not None:
-            self._mixing.replace(sides_between(*self._pair), self._mixing.paint)
-            self._layers[0].refresh(**QUICK)
+        pair = self._pair
+        if pair is None:
+            return
+        if self._mixing is None:
+            self._renew_copy(pair, event)
+            return
+        grid = grid_of(pair)
+        alike = grid.shape == self._mixing.shape and all(
+            same_value(value, self._where[name]) for name, value in grid.where.items()
+        )
+        if not alike or explain_obstacle(pair):
+            self.settle()
+            return
+        self._mixing.replace(sides_between(pair), self._mixing.paint)
+        self._mix_anew()
+
+    def _renew_copy(self, pair: Pair, event: Any) -> None:
+        """Let the copy of a layer in its tile follow it; what is linked does so by itself."""
+        source = real_layer(event.source)
+        copies: list[Any] = [layer for layer in self._layers if hasattr(layer, "contrast_limits")]
+        copy = copies[1 if source is pair.before else 0]
+        if event.type in ("name", *PLACE) or copy.ndim != source.ndim or copy.multiscale != source.multiscale:
+            self.settle()
+        elif event.type == "data" and copy.data is not source.data:
+            copy.data = source.data
+        elif event.type in ("data", "set_data"):
+            copy.refresh()
+
+    def _report(self, error: Exception) -> None:
+        self._stumbled.emit(explain(error))
+
+    def _say_trouble(self, words: str) -> None:
+        self.message = f"A part of the images could not be read: {words}."
+        self._refused = "", self._pair
+        self.changed.emit()
 
     def _follow_view(self, event: Any = None) -> None:
         """Keep lines as wide on the screen as they are, and the line of the swipe in its place there."""
@@ -504,38 +510,44 @@ class Looker(QObject):
         for layer in self._layers:
             if hasattr(layer, "edge_width"):
                 lines: Any = layer
-                lines.edge_width = self._find_width(layer)
-
-    def _find_width(self, layer: Layer) -> float:
-        """Return how many pixels of a layer are as wide as lines are on the screen."""
-        here, there = (layer.data_to_world((*(0,) * (layer.ndim - 1), column)) for column in (0, 1))
-        pixel = float(np.linalg.norm(np.subtract(there, here))) * self._viewer.scene.camera.zoom
-        return float(max(EDGE_ON_SCREEN / max(pixel, 1e-12), 1e-3))
+                lines.edge_width = find_width(self._viewer, layer)
 
     def _end_if_unfit(self, event: Any) -> None:
         """End where the view has become one in which one cannot look so."""
         if self._pair is not None and self._find_obstacle(self.way, self._pair):
             self.leave()
 
+    def _end_if_mixed_up(self, event: Any) -> None:
+        """End where layers of others come between those of the tiles: these come from positions in the list."""
+        if self.way == "side_by_side" and getattr(event, "value", None) not in self._layers:
+            self._pair = None
+            self.settle()
+
     def _listen(self) -> None:
         viewer = self._viewer
-        if self._mixing is not None and self._pair is not None:
+        if self._pair is not None:
             self._listener.follow(dict.fromkeys(self._pair[:2]))
-        for event in (viewer.scene.camera.events.zoom, viewer.scene.camera.events.center):
-            event.connect(self._follow_view)
-        for event in (viewer.dims.events.ndisplay, viewer.dims.events.order):
-            event.connect(self._end_if_unfit)
+        for event, hear in self._list_events():
+            event.connect(hear)
         viewer.mouse_drag_callbacks.insert(0, self._drag)
 
     def _rest(self) -> None:
         viewer = self._viewer
         self._listener.follow(())
-        for event in (viewer.scene.camera.events.zoom, viewer.scene.camera.events.center):
-            event.disconnect(self._follow_view)
-        for event in (viewer.dims.events.ndisplay, viewer.dims.events.order):
-            event.disconnect(self._end_if_unfit)
+        for event, hear in self._list_events():
+            event.disconnect(hear)
         if self._drag in viewer.mouse_drag_callbacks:
             viewer.mouse_drag_callbacks.remove(self._drag)
+
+    def _list_events(self) -> list[tuple[Any, Callable[[Any], None]]]:
+        """Return what happens in the viewer that matters, and who hears of it."""
+        viewer = self._viewer
+        camera, dims, layers = viewer.scene.camera.events, viewer.dims.events, viewer.layers.events
+        return [
+            *((event, self._follow_view) for event in (camera.zoom, camera.center)),
+            *((event, self._end_if_unfit) for event in (dims.ndisplay, dims.order)),
+            *((event, self._end_if_mixed_up) for event in (layers.inserted, layers.reordered)),
+        ]
 
 
 def _mark(lines: Any, label: int) -> None:
@@ -546,28 +558,3 @@ def _mark(lines: Any, label: int) -> None:
         colors = np.repeat(np.asarray(transform_color(BOX_COLOR)), len(lines.data), axis=0)
         colors[lines.features["label"].to_numpy() == label] = transform_color(MARK_COLOR)[0]
         lines.edge_color = colors
-
-
-def _line_listener(looker: weakref.ref[Looker]) -> Callable[[Any, Any], Iterator[None]]:
-    """Return what drags the line of the swipe: the viewer keeps it alive, so it holds the looker weakly."""
-
-    def on_drag(viewer: Any, event: Any) -> Iterator[None]:
-        here = looker()
-        if here is None or event.button != 1 or not here.is_near_line(tuple(event.pos)):
-            return
-        camera = viewer.scene.camera
-        pan, camera.mouse_pan = camera.mouse_pan, False
-        try:
-            yield
-            moved = False
-            # Where it is let go counts, too: napari leaves out some of what comes between
-            while event.type == "mouse_move" or (moved and event.type == "mouse_release"):
-                moved = event.type == "mouse_move"
-                axis = int(here.across)
-                here.swipe_to(event.pos[axis] / viewer.canvas.size[1 - axis])
-                if moved:
-                    yield
-        finally:
-            camera.mouse_pan = pan
-
-    return on_drag

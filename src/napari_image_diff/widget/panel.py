@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
-from qtpy.QtGui import QAction, QIcon
+from qtpy.QtGui import QAction, QContextMenuEvent, QGuiApplication, QIcon, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
+    QMenu,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -32,6 +33,7 @@ from ..settings import Settings
 from ..verdicts import NOT_REAL, OPEN, REAL
 from .controls import LiveControls, WheelGuard, make_title
 from .curve import FrameCurve
+from .focus import FocusFrame
 from .form import PresetPicker, SettingsForm
 from .keys import with_key
 from .pickers import LayerPickers
@@ -48,6 +50,9 @@ if TYPE_CHECKING:
 __all__ = ["Panel", "breakable", "scrolling"]
 
 LONGEST_WORD = 16
+
+# A space of no width
+BREAK = "\u200b"
 
 # Of a list of words, which it cuts off there
 NARROWEST, WIDEST = 70, 112
@@ -117,11 +122,9 @@ class Panel(QWidget):
             "Load settings…", "Load settings from JSON: saved here, by --save-settings, or in the record of a report."
         )
         self.advanced = self._fold()
-        acts = ("Ignore this region from now on", self.ignore_button.click), ("Copy table", self.table.copy)
-        for title, act in acts:
-            action = QAction(title, self.table)
-            action.triggered.connect(act)
-            self.table.addAction(action)
+        action = QAction("Ignore this region from now on", self.table)
+        action.triggered.connect(self.ignore_button.click)
+        self.table.addAction(action)
         for box in (self.presets, self.form.fields["align"].native):
             # Two of them stand side by side in a narrow dock
             box.setMinimumWidth(NARROWEST)
@@ -136,9 +139,10 @@ class Panel(QWidget):
             "same_contrast": self.ways.same_contrast,
             **self.ways.buttons,
         }
-        self.review.note.returnPressed.connect(self.table.setFocus)
+        self.review.left.connect(self.table.setFocus)
         self._helps = {name: widget.toolTip() for name, widget in self._keyed.items()}
         self._lay_out()
+        self._frame = FocusFrame(self)
         self._guard = WheelGuard()
         for kind in (QComboBox, QAbstractSpinBox, QAbstractSlider):
             self._guard.watch(*(widget for widget in self.findChildren(kind) if widget.parent() is not self.table))
@@ -230,16 +234,21 @@ class Panel(QWidget):
             self.progress.setRange(0, 0)
         self.progress.setVisible(running)
 
-    def show_position(self, row: int, count: int | None, left: int = 0) -> None:
-        """Say which region of how many is marked, and how many are open: -1 is none, None before the first result."""
-        if count is None:
+    def show_position(self, row: int, count: int, total: int | None, left: int = 0) -> None:
+        """Say which region is marked of those that meet the filter, `count`, and how many of all are open.
+
+        -1 is none; a `total` of None is before the first result.
+        """
+        if total is None:
             text = "Regions"
-        elif row < 0:
-            text = f"{count:,} region{'s' if count != 1 else ''}"
-        else:
+        elif row >= 0:
             text = f"{row + 1:,} of {count:,}"
-        self.position.setText(text if not count else f"{text}, {left:,} open")
-        self.copy_button.setEnabled(count is not None)
+        elif count < total:
+            text = f"{count:,} of {total:,} regions"
+        else:
+            text = f"{total:,} region{'s' if total != 1 else ''}"
+        self.position.setText(text if not total else f"{text}, {left:,} open")
+        self.copy_button.setEnabled(total is not None)
         for button in (self.previous_button, self.next_button):
             button.setEnabled(bool(count))
         self.ignore_button.setEnabled(row >= 0)
@@ -303,12 +312,39 @@ def _button(title: str, tooltip: str) -> QPushButton:
 
 def breakable(text: str) -> str:
     """Return a text that may be broken within long words too: with no place to break, a name would widen the dock."""
-    return re.sub(rf"(\S{{{LONGEST_WORD}}})(?=\S)", "\\1\u200b", text)
+    return re.sub(rf"(\S{{{LONGEST_WORD}}})(?=\S)", rf"\1{BREAK}", text)
+
+
+class _Text(QLabel):
+    """A text that can be marked and copied, without the places where it may be broken."""
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Copy what is marked."""
+        if event is not None and event.matches(QKeySequence.StandardKey.Copy):
+            self._copy()
+        else:
+            super().keyPressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:
+        """Offer to copy what is marked."""
+        if event is None or not self.hasSelectedText():
+            return
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        action = menu.addAction("Copy")
+        assert action is not None
+        action.triggered.connect(self._copy)
+        menu.popup(event.globalPos())
+
+    def _copy(self) -> None:
+        clipboard = QGuiApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(self.selectedText().replace(BREAK, ""))
 
 
 def _text(tooltip: str) -> QLabel:
     """Return a text of several lines that can be marked and copied."""
-    label = QLabel()
+    label = _Text()
     label.setWordWrap(True)
     # What looks like a tag in the name of a layer is part of the name
     label.setTextFormat(Qt.TextFormat.PlainText)

@@ -11,29 +11,43 @@ from ..geometry import array_of
 if TYPE_CHECKING:
     from napari.layers import Image
 
+    from ..looks import Pair
+
 __all__ = ["describe_values"]
 
 
-def describe_values(before: Image, after: Image, difference: Image | None, position: tuple[float, ...]) -> str:
+def describe_values(pair: Pair, difference: Image | None, position: tuple[float, ...]) -> str:
     """Return the values of two layers, and of the diff map, at a place in the world; "" where none of them has any.
 
-    Of layers in chunks they are known while they are shown: nothing is read for them.
+    They are those that are compared with each other. Of layers in chunks they are known while they are shown: nothing
+    is read for them.
     """
-    layers = {"before": before, "after": after, "difference": difference}
-    values = {name: _value_at(layer, position) for name, layer in layers.items() if layer is not None}
+    before, after, frame, by_index = pair
+    here = _index_at(before, position)
+    there = here[-after.ndim :] if by_index and after.ndim <= before.ndim else _index_at(after, position)
+    if frame is not None and before.ndim > 2:
+        here = (max(here[0] - 1, 0) if frame == "previous" else frame, *here[1:])
+    values = {"before": _value_at(before, here, position), "after": _value_at(after, there, position)}
+    if difference is not None:
+        values["difference"] = _value_at(difference, _index_at(difference, position), position)
     if all(value is None for value in values.values()):
         return ""
     return "  ".join(f"{name} {_say(value)}" for name, value in values.items())
 
 
-def _value_at(layer: Any, position: tuple[float, ...]) -> Any:
-    """Return the value of a layer at a place in the world, None where it has none."""
+def _index_at(layer: Any, position: tuple[float, ...]) -> tuple[int, ...]:
+    return tuple(round(axis) for axis in layer.world_to_data(position))[-layer.ndim :]
+
+
+def _value_at(layer: Any, index: tuple[int, ...], position: tuple[float, ...]) -> Any:
+    """Return the value of a layer at an index, None where it has none; of one in chunks if it is shown there."""
     array = array_of(layer)
     if isinstance(array, np.ndarray):
         # Also where the layer is hidden
-        place = tuple(round(axis) for axis in layer.world_to_data(position))[-layer.ndim :]
-        inside = all(0 <= axis < length for axis, length in zip(place, array.shape, strict=False))
-        return array[place] if inside else None
+        inside = all(0 <= axis < length for axis, length in zip(index, array.shape, strict=False))
+        return array[index] if inside else None
+    if index != _index_at(layer, position):
+        return None
     found = layer.get_value(position, world=True)
     return found[1] if isinstance(found, tuple) else found
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSignalBlocker
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from ..verdicts import LONGEST_NOTE, NOT_REAL, OPEN, REAL, Verdict
@@ -17,7 +18,12 @@ HELPS: dict[Verdict, str] = {
 
 
 class ReviewRow(QWidget):
-    """A button for each verdict, of which that of the marked region is down, and a line for a note."""
+    """A button for each verdict, of which that of the marked region is down, and a line for a note.
+
+    `left` tells that the user is done with the note: Enter keeps it, Escape gives up what was typed.
+    """
+
+    left = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +37,12 @@ class ReviewRow(QWidget):
             row.addWidget(button)
         self.note = QLineEdit()
         self.note.setPlaceholderText("Note")
-        self.note.setToolTip("A note on the marked region; Enter keeps it.")
+        self.note.setToolTip("A note on the marked region; Enter keeps it, Escape gives up what was typed.")
+        self.note.returnPressed.connect(self.left)
+        escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self.note)
+        escape.setContext(Qt.ShortcutContext.WidgetShortcut)
+        escape.activated.connect(self._give_up)
+        self._known = ""
         self.note.setMaxLength(LONGEST_NOTE)
         row.addWidget(self.note, 1)
         for widget in self.buttons.values():
@@ -45,6 +56,12 @@ class ReviewRow(QWidget):
             button.setChecked(each == verdict)
             button.setEnabled(bool(verdict))
         self.note.setEnabled(bool(verdict))
+        self._known = note
         if self.note.text() != note:
             with QSignalBlocker(self.note):
                 self.note.setText(note)
+
+    def _give_up(self) -> None:
+        self.note.setText(self._known)
+        self.note.setModified(False)
+        self.left.emit()

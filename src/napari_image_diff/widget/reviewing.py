@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..comparison import Comparison
     from ..review import Review
+    from ..settings import Settings
     from .exporting import Shown
     from .panel import Panel
 
@@ -49,7 +50,7 @@ class Opened(NamedTuple):
     """A review that was read from a file."""
 
     review: Review
-    settings: Any
+    settings: Settings
     mismatch: str
     """In what the images that it is about differ from those that are picked, "" if they are the same."""
 
@@ -131,8 +132,8 @@ class Reviewer(QObject):
         self._panel = panel
         self._runs = runs
         self._find_shown = find_shown
-        # The region that the note in the line is about: another may be marked when the line loses the focus
-        self._noted = 0
+        # What the note in the line is about: another region, or result, may be shown when the line loses the focus
+        self._noted: _Noted | None = None
         row = panel.review
         for verdict, button in row.buttons.items():
             button.clicked.connect(partial(self.decide, verdict))
@@ -157,7 +158,8 @@ class Reviewer(QObject):
         """Give the marked region a verdict, and go to the next one that is open."""
         table = self._panel.table
         following = table.find_next("verdict", OPEN) if verdict != OPEN else 0
-        if not self._decide(table.label, verdict=verdict):
+        shown = self._find_shown()
+        if shown is None or not table.label or not self._decide(shown, table.label, verdict=verdict):
             return
         if following:
             table.go_to(following)
@@ -168,27 +170,23 @@ class Reviewer(QObject):
         """Give the region that was marked when the line was begun the note in it."""
         note = self._panel.review.note.text()
         self._panel.review.note.setModified(False)
-        shown = self._find_shown()
-        if shown is None or not self._noted:
-            return
-        columns = shown[0].region_columns
-        row = int(np.searchsorted(columns["label"], self._noted))
-        if "note" in columns and note != columns["note"][row]:
-            self._decide(self._noted, note=note)
+        if self._noted is not None and note != _find_row(self._noted.shown[0], self._noted.label)["note"]:
+            self._decide(*self._noted, note=note)
 
-    def show(self, comparison: Comparison | None, label: int) -> None:
-        """Show what was decided of the marked region."""
-        if label != self._noted and self._panel.review.note.isModified():
+    def show(self, label: int) -> None:
+        """Show what was decided of a region of what is shown, 0 for none."""
+        shown = self._find_shown()
+        known = shown is not None and label and "verdict" in shown[0].region_columns
+        noted = _Noted(shown, label) if shown is not None and known else None
+        if noted != self._noted and self._panel.review.note.isModified():
             # What was typed is not lost, whatever leads on
             self.write_note()
-        row = self._panel.review
-        columns = {} if comparison is None else comparison.region_columns
-        verdict, note = "", ""
-        if label and "verdict" in columns:
-            place = int(np.searchsorted(columns["label"], label))
-            verdict, note = columns["verdict"][place], columns["note"][place]
-        self._noted = label if verdict else 0
-        row.show_region(verdict, note)
+            # The result has it now
+            shown = self._find_shown()
+            noted = _Noted(shown, label) if shown is not None and known else None
+        self._noted = noted
+        row = {"verdict": "", "note": ""} if noted is None else _find_row(noted.shown[0], label)
+        self._panel.review.show_region(row["verdict"], row["note"])
 
     def ask(self) -> None:
         """Ask for the file of a review, and go on with it, about the two layers that are picked."""
@@ -209,6 +207,10 @@ class Reviewer(QObject):
 
     def _take(self, before: Image, after: Image, opened: Opened) -> None:
         del self._runs["review"]
+        question = f"{opened.mismatch} Open it all the same, in the place of what was decided about these?"
+        if opened.mismatch and not confirm(self._panel, "Review", question):
+            self.said.emit(f"Not opened. {opened.mismatch}")
+            return
         keep_review(before, after, opened.review)
         self.said.emit(opened.mismatch)
         if (self._panel.pickers.before, self._panel.pickers.after) == (before, after):
@@ -218,19 +220,32 @@ class Reviewer(QObject):
         del self._runs["review"]
         self.said.emit(f"{message}.")
 
-    def _decide(self, label: int, **decision: Any) -> bool:
-        """Take a decision about a region; return whether there is such a one."""
-        shown = self._find_shown()
-        if shown is None or not label:
-            return False
+    def _decide(self, about: Shown, label: int, **decision: Any) -> bool:
+        """Take a decision about a region of a result, which may have been shown before; return whether that can be."""
         from ..review import decide
 
-        comparison, before, after = shown
+        comparison, before, after = about
         try:
             review = decide(review_of(before, after), comparison, label, frame=frame_shown(comparison), **decision)
         except ValueError as error:
             self.said.emit(f"{error}.")
             return False
         keep_review(before, after, review)
-        self.decided.emit(add_review(comparison, review))
+        shown = self._find_shown()
+        if shown is not None and shown[1:] == (before, after):
+            self.decided.emit(add_review(shown[0], review))
         return True
+
+
+class _Noted(NamedTuple):
+    """A region of a result, of which there is a note in the line."""
+
+    shown: Shown
+    label: int
+
+
+def _find_row(comparison: Comparison, label: int) -> dict[str, str]:
+    """Return verdict and note of a region."""
+    columns = comparison.region_columns
+    row = int(np.searchsorted(columns["label"], label))
+    return {name: columns[name][row] for name in ("verdict", "note")}

@@ -17,6 +17,8 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QThreadPool, Signal
 from superqt.utils import create_worker
 
+from ..reading import explain
+
 __all__ = ["Progress", "Run", "Runs"]
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -107,11 +109,9 @@ class Run(QObject):
     def _fail(self, error: Exception) -> None:
         if isinstance(error, _Cancelled):
             return
-        if isinstance(error, (TypeError, ValueError)):
-            self.failed.emit(str(error))
-            return
-        _log.error("A run failed", exc_info=error)
-        self.failed.emit(f"{type(error).__name__}: {error}")
+        if not isinstance(error, (OSError, TypeError, ValueError)):
+            _log.error("A run failed", exc_info=error)
+        self.failed.emit(explain(error))
 
     def _warn(self, warning: tuple[Any, ...]) -> None:
         # Not warned again: while a worker runs, superqt sends every warning of the process here

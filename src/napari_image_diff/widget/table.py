@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt, Signal
-from qtpy.QtGui import QContextMenuEvent, QGuiApplication, QKeyEvent
+from qtpy.QtGui import QContextMenuEvent, QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QMenu, QTableView
 
 from ..filtering import find_rows
@@ -303,11 +303,9 @@ class RegionTable(QTableView):
             start = -1 if by > 0 else 0
         self._go(self._model.index((start + by) % rows, 0))
 
-    def copy(self) -> None:
-        """Put the whole table on the clipboard."""
-        clipboard = QGuiApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText(self._model.as_text())
+    def as_text(self) -> str:
+        """Return the table as it stands, as a spreadsheet takes it from the clipboard."""
+        return self._model.as_text()
 
     def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:
         """Offer what can be done with the region under the pointer, and go to it first."""

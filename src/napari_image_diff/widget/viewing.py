@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from app_model.types import KeyBinding
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -153,10 +154,8 @@ class CanvasHooks:
         self._bound: list[str] = []
         self._attached = False
 
-    def attach(self) -> None:
-        """Start to listen. A key that is bound to something else stays so."""
-        if self._attached:
-            return
+    def attach(self) -> list[str]:
+        """Start to listen; return the keys that the user has bound to something else, which stay so."""
         self._attached = True
         self._viewer.mouse_drag_callbacks.append(self._on_drag)
         for key, function in self._keys.items():
@@ -165,6 +164,7 @@ class CanvasHooks:
             except ValueError:
                 continue
             self._bound.append(key)
+        return [key for key in self._keys if key not in self._bound]
 
     def release(self) -> None:
         """Stop listening."""
@@ -174,7 +174,9 @@ class CanvasHooks:
         if self._on_drag in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._on_drag)
         for key in self._bound:
-            self._viewer.bind_key(key, None)
+            # Another function may have come in its place since
+            if self._viewer.keymap.get(KeyBinding.from_str(key)) is self._keys[key]:
+                self._viewer.bind_key(key, None)
         self._bound.clear()
 
 

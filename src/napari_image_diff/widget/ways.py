@@ -27,6 +27,8 @@ STEPS = 1000
 
 RATE = 2.0
 
+VALUES_HELP = "The values of the two images, and of the diff map, under the pointer in the canvas."
+
 
 class WayRow(QWidget):
     """Buttons of which at most one is down, and under them the controls of the way that it stands for."""
@@ -41,7 +43,7 @@ class WayRow(QWidget):
         self.same_contrast = QCheckBox("Same contrast")
         self.same_contrast.setToolTip(
             "Show both with the same contrast limits and gamma, and change them together; untick it, and each has its "
-            "own again (U)."
+            "own again."
         )
         self.keys_button = _button("?", "Keys: what there is on the keyboard, and where to change it.")
         self.keys_button.setStyleSheet("padding: 3px 6px")
@@ -66,7 +68,7 @@ class WayRow(QWidget):
         self.tile.setRange(1, 100_000)
         self.tile.setSuffix(" pixels")
         self.values = QElidingLabel()
-        self.values.setToolTip("The values of the two images, and of the diff map, under the pointer in the canvas.")
+        self.show_values("")
         # In one place, so that nothing moves when there is another way to look
         self._controls = QStackedWidget()
         self._controls.addWidget(QWidget())
@@ -100,13 +102,18 @@ class WayRow(QWidget):
         for way, button in self.buttons.items():
             button.setChecked(way == looker.way)
         self._controls.setCurrentWidget(self._pages.get(looker.way, self._controls.widget(0)))
-        self.flip_button.setText(("Before", "After")[looker.which])
+        self.flip_button.setText(("Before is shown", "After is shown")[looker.which])
         blockers = [QSignalBlocker(each) for each in (self.line, self.across_box, self.tile, self.timer_box)]
         self.line.setValue(round(looker.cut * STEPS))
         self.across_box.setChecked(looker.across)
         self.tile.setValue(looker.tile)
         self.timer_box.setChecked(looker.blinking)
         del blockers
+
+    def show_values(self, text: str) -> None:
+        """Show what is under the pointer; what a narrow dock cuts off is in the tooltip."""
+        self.values.setText(text)
+        self.values.setToolTip("\n".join(filter(None, [VALUES_HELP, text])))
 
     def _toggle(self, way: str) -> None:
         self._looker.toggle(way)
