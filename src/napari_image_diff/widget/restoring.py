@@ -28,6 +28,7 @@ class View:
         self.layers = [real_layer(layer) for layer in viewer.layers]
         self._selected = self._select()
         self._hidden: list[Any] = []
+        self._point = tuple(viewer.dims.point)
         self._found = {"grid": _values(viewer.canvas.grid, GRID), "text": _values(viewer.canvas.overlays.text, TEXT)}
         self._given: dict[str, dict[str, Any]] = {"grid": {}, "text": {}}
 
@@ -42,8 +43,10 @@ class View:
         self._set("grid", self._viewer.canvas.grid, values)
 
     def say(self, text: str) -> None:
-        """Write at the top left of the canvas."""
-        self._set("text", self._viewer.canvas.overlays.text, {"text": text, "position": "top_left", "visible": True})
+        """Write at the top left of the canvas, unless somebody else has written there meanwhile."""
+        place = self._viewer.canvas.overlays.text
+        if all(getattr(place, name) == value for name, value in self._given["text"].items()):
+            self._set("text", place, {"text": text, "position": "top_left", "visible": True})
 
     def keep_selection(self) -> None:
         """Select what was selected: layers that were added since are selected by napari."""
@@ -69,6 +72,10 @@ class View:
             if layer in viewer.layers:
                 layer.visible = True
         self._put_selection(self._selected)
+        if len(self._point) == viewer.dims.ndim:
+            # With other layers napari finds another middle of what is shown; sliders stay where they are now
+            for axis in viewer.dims.displayed:
+                viewer.dims.set_point(axis, self._point[axis])
 
     def _select(self) -> list[Any]:
         return [real_layer(layer) for layer in self._viewer.layers.selection]
