@@ -94,6 +94,73 @@ def test_overlay_is_magenta_and_green(pair: Any) -> None:
     np.testing.assert_array_equal(same, as_rgba(before))
 
 
+def test_overlay_is_gray_where_one_alone_is_there(pair: Any) -> None:
+    before, after = pair
+    sides = side(before), side(after, shifted(0, -40))
+    found = np.asarray(Mixing(sides, before.shape, mixing.level, mixing.overlay).make_levels()[0])
+    np.testing.assert_array_equal(found[:, :40], as_rgba(before[:, :40]))
+    np.testing.assert_array_equal(found[:, 40:, 1], after[:, :-40])
+    beyond = side(before, shifted(0, -40)), side(after, shifted(0, -40))
+    found = np.asarray(Mixing(beyond, before.shape, mixing.level, mixing.overlay).make_levels()[0])
+    assert not found[:, :40].any()
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint64, np.float64, ">i4"])
+def test_small_differences_of_large_numbers_are_seen(dtype: Any) -> None:
+    before = np.full((4, 5), 2**30, dtype)
+    found = np.asarray(mix(before, before + np.ones((), dtype), mixing.gray, mixing.signed).make_levels()[0])
+    assert (found == 1).all()
+
+
+def test_infinite_values_are_subtracted_without_a_warning() -> None:
+    before = np.array([[np.inf, 1e300, 0]])
+    found = np.asarray(mix(before, before[:, ::-1], mixing.gray, mixing.signed).make_levels()[0])
+    np.testing.assert_array_equal(found, [[-np.inf, 0, np.inf]])
+    assert np.isnan(np.asarray(mix(before, before, mixing.gray, mixing.signed).make_levels()[0])[0, 0])
+
+
+@pytest.mark.parametrize("dtype", [">u2", "u4", "i4", "f8", "?"])
+def test_colour_of_any_type_between_pixels(dtype: str) -> None:
+    kind = np.dtype(dtype)
+    full = 1 if kind.kind in "fb" else np.iinfo(kind).max
+    image = np.zeros((6, 8, 3), kind)
+    image[..., 1] = full
+    sides = side(image, shifted(0.25, 0.25), None), side(image, None, None)
+    found = np.asarray(Mixing(sides, (6, 8), mixing.colour, partial(mixing.show, which=0)).make_levels()[0])
+    assert found[2, 3].tolist() == [0, 255, 0, 255]
+
+
+def test_what_is_replaced_meanwhile_does_not_stay(pair: Any) -> None:
+    before, after = pair
+    shown = mix(before, before, mixing.colour, partial(mixing.show, which=0))
+
+    def paint(*values: Any) -> Any:
+        painted = mixing.colour(*values)
+        shown.replace((side(after), side(after)), mixing.colour)
+        return painted
+
+    shown.paint = paint
+    (level, *_) = shown.make_levels()
+    np.testing.assert_array_equal(np.asarray(level), as_rgba(before))
+    np.testing.assert_array_equal(np.asarray(level), as_rgba(after))
+
+
+def test_what_cannot_be_read_is_clear_and_told(pair: Any) -> None:
+    before, after = pair
+
+    def fail(place: Any) -> Any:
+        raise OSError("gone")
+
+    broken = Side([after], np.eye(3), fail, GRAY)
+    shown = Mixing((side(before), broken), before.shape, mixing.colour, partial(mixing.show, which=1))
+    with pytest.raises(OSError, match="gone"):
+        np.asarray(shown.make_levels()[0])
+    told: list[Exception] = []
+    shown.report = told.append
+    assert not np.asarray(shown.make_levels()[0]).any()
+    assert [str(error) for error in told] == ["gone"]
+
+
 def test_signed_is_after_minus_before(pair: Any) -> None:
     before, after = pair
     level = mix(before, after, mixing.gray, mixing.signed).make_levels()[0]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 from test_scripting import paste, run_script
 
@@ -50,6 +51,23 @@ def test_the_table(compared: Any) -> None:
     text = copy(dock, TABLE)
     assert text.splitlines()[0].split("\t") == list(dock._comparison.regions.columns)
     assert len(text.splitlines()) == len(dock._comparison.regions) + 1
+    assert dock.panel.notice.text() == "Table copied."
+    (*_, action) = dock.panel.table.actions()
+    QGuiApplication.clipboard().clear()
+    action.trigger()
+    assert QGuiApplication.clipboard().text() == text
+
+
+def test_what_is_said_is_copied_as_it_is(qtbot: Any, open_dock: Any) -> None:
+    viewer, dock = open_dock(show=True)
+    name = "a_name_without_any_place_at_which_it_could_be_broken"
+    viewer.layers["a"].name = name
+    viewer.layers["b"].data = np.zeros((5, 6))
+    notice = dock.panel.notice
+    assert name not in notice.text()
+    notice.setSelection(0, len(notice.text()))
+    qtbot.keyClick(notice, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert name in QGuiApplication.clipboard().text()
 
 
 def test_before_the_first_result_there_is_nothing_to_copy(open_dock: Any) -> None:

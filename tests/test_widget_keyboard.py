@@ -19,6 +19,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_image_diff.widget.focus import COLOR
+
 CONTROLS = (QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit, QTableView)
 
 
@@ -93,3 +95,61 @@ def test_a_review_without_a_mouse(qtbot: Any, open_dock: Any) -> None:
     qtbot.keyClick(panel.review.note, Qt.Key.Key_Return)
     qtbot.waitUntil(panel.table.hasFocus)
     assert "dust" in dock._comparison.regions["note"].tolist()
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_focus_is_seen(qtbot: Any, compared: Any, theme: str) -> None:
+    viewer, dock = compared(show=True)
+    viewer.theme = theme
+    dock.window().activateWindow()
+    dock.tour.go_next()
+    QApplication.processEvents()
+    panel = dock.panel
+    for widget in reached_by_tab(qtbot, panel.pickers.boxes[0]):
+        if not dock.isAncestorOf(widget):
+            continue
+        QApplication.processEvents()
+        shot = dock.grab().toImage()
+        corner = widget.mapTo(dock, widget.rect().topLeft())
+        if not dock.rect().contains(corner):
+            continue
+        # The middle of the frame's left edge
+        pixel = shot.pixelColor(corner.x(), corner.y() + widget.height() // 2).name()
+        assert pixel == COLOR, (type(widget).__name__, widget.toolTip())
+
+
+def test_sensitivity_hears_keys(qtbot: Any, compared: Any) -> None:
+    _, dock = compared(show=True)
+    controls = dock.panel.controls
+    seen = [controls.values["sensitivity"]]
+    for key in Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_PageUp, Qt.Key.Key_End:
+        qtbot.keyClick(controls.slider, key)
+        seen.append(controls.values["sensitivity"])
+    assert seen == sorted(set(seen))
+    assert seen[-1] == 10
+    for key in Qt.Key.Key_Left, Qt.Key.Key_Down, Qt.Key.Key_PageDown, Qt.Key.Key_Home:
+        qtbot.keyClick(controls.slider, key)
+        seen.append(controls.values["sensitivity"])
+    assert seen[-4:] == sorted(set(seen[-4:]), reverse=True)
+    assert seen[-1] == 0.1
+    qtbot.waitUntil(lambda: not dock.running)
+    assert dock._comparison.settings.sensitivity == 0.1
+
+
+def test_escape_gives_up_a_note(qtbot: Any, compared: Any) -> None:
+    _, dock = compared(show=True)
+    dock.window().activateWindow()
+    dock.tour.go_next()
+    note = dock.panel.review.note
+    note.setFocus()
+    qtbot.waitUntil(note.hasFocus)
+    qtbot.keyClicks(note, "a hair")
+    qtbot.keyClick(note, Qt.Key.Key_Return)
+    assert dock._comparison.regions["note"][0] == "a hair"
+    note.setFocus()
+    qtbot.keyClicks(note, " or two")
+    qtbot.keyClick(note, Qt.Key.Key_Escape)
+    assert note.text() == "a hair"
+    assert dock.panel.table.hasFocus()
+    dock.tour.go_next()
+    assert dock._comparison.regions["note"].tolist() == ["a hair", "", ""]

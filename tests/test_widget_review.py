@@ -53,14 +53,17 @@ def buttons_down(dock: Any) -> list[str]:
     return [verdict for verdict, button in dock.panel.review.buttons.items() if button.isChecked()]
 
 
-def type_note(qtbot: Any, dock: Any, text: str) -> None:
+def type_note(qtbot: Any, dock: Any, text: str, *, enter: bool = True) -> None:
     line = dock.panel.review.note
     line.setFocus()
     line.clear()
     # Qt's tests have no keys for other letters
     qtbot.keyClicks(line, text[:3])
     line.insert(text[3:])
-    qtbot.keyClick(line, Qt.Key.Key_Return)
+    if enter:
+        qtbot.keyClick(line, Qt.Key.Key_Return)
+    else:
+        line.setModified(True)
 
 
 def test_every_region_is_open_at_first(compared: Any) -> None:
@@ -210,6 +213,32 @@ def test_what_is_decided_while_a_run_is_under_way_counts(qtbot: Any, compared: A
     assert viewer.layers["filled mask"].features["verdict"].tolist()[1:] == ["not real", "open", "open"]
 
 
+def test_a_note_begun_while_a_run_is_under_way_stays_with_its_region(
+    qtbot: Any, compared: Any, gate: Any, wait: Any
+) -> None:
+    gate.open()
+    viewer, dock = compared()
+    gate.close()
+    dock.panel.table.go_to(3)
+    place = dock._comparison.regions["min_row"].iloc[2]
+    # Without the first two regions the third one has another number
+    image = viewer.layers["b"].data.copy()
+    for row in dock._comparison.regions.iloc[:2].itertuples():
+        image[row.min_row : row.max_row, row.min_col : row.max_col] = viewer.layers["a"].data[
+            row.min_row : row.max_row, row.min_col : row.max_col
+        ]
+    viewer.layers["b"].data = image
+    dock.panel.compare_button.click()
+    qtbot.waitUntil(gate.entered.is_set)
+    type_note(qtbot, dock, "third", enter=False)
+    gate.open()
+    wait(dock)
+    told = dock._comparison.regions.set_index("min_row")["note"]
+    assert len(told) < 3
+    assert told[place] == "third"
+    assert [note for note in told if note] == ["third"]
+
+
 def test_what_is_decided_after_a_run_and_before_it_is_shown_counts(compared: Any) -> None:
     viewer, dock = compared()
     result = Result.of(dock._comparison, *dock._pair)
@@ -274,6 +303,8 @@ def test_the_filter_leaves_what_meets_it(compared: Any) -> None:
     dock.act("not_real")
     assert [table.model().label_at(row) for row in range(table.count)] == [3]
     assert table.label == 3
+    dock.panel.filter.setText("area > 1e9")
+    assert dock.panel.position.text() == "0 of 3 regions, 1 open"
     dock.panel.filter.setText("size > 3")
     assert "no column 'size'" in notice(dock)
     dock.panel.filter.setText("area > 300")
@@ -343,10 +374,21 @@ def test_a_review_is_saved_and_opened_again(
     assert notice(other) == ""
     # And of other ones
     viewer.layers["b"].data = viewer.layers["b"].data[::-1].copy()
-    monkeypatch.setattr(QMessageBox, "question", lambda *args, **kwargs: QMessageBox.StandardButton.Yes)
+    wait(other)
+    other.tour.go_next()
+    other.act("real")
+    decided = verdicts(other)
+    # That what was decided goes may be, and that the images are others may not
+    monkeypatch.setattr("napari_image_diff.widget.reviewing.confirm", lambda *args: "other images" not in args[2])
+    open_saved(monkeypatch, other, tmp_path / "kept.json")
+    wait(other)
+    assert notice(other).startswith("Not opened. The review is of other images")
+    assert verdicts(other) == decided
+    monkeypatch.setattr("napari_image_diff.widget.reviewing.confirm", lambda *args: True)
     open_saved(monkeypatch, other, tmp_path / "kept.json")
     wait(other)
     assert "The review is of other images" in notice(other)
+    assert notice(other).startswith("The review")
 
 
 def test_a_review_that_is_there_is_not_replaced_unasked(

@@ -103,6 +103,7 @@ def test_the_result_follows_what_is_loaded(compared: Any, choose: Any, qtbot: An
     ("content", "told"),
     [
         ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
         ([1], "has no settings"),
         ({"sensitvity": 2}, "no such setting: sensitvity"),
         ({"sensitivity": 99}, "sensitivity is 99; give a number from 0.1 to 10"),

@@ -123,12 +123,13 @@ class LiveControls(QWidget):
             self.number.setToolTip(metadata["help"])
             self.slider.setToolTip(f"Drag, and the regions follow. {metadata['help']}")
             if not self.dragging:
-                self.slider.setRange(scale(metadata["min"]), scale(metadata["max"]))
+                ends = scale(metadata["min"]), scale(metadata["max"])
+                self.slider.setRange(*ends)
+                self.slider.setSingleStep((ends[1] - ends[0]) / 100)
+                self.slider.setPageStep((ends[1] - ends[0]) / 10)
                 self.slider.setValue(scale(value))
 
     def _describe(self) -> None:
-        self.slider.setSingleStep(describe_fields()["threshold"][1]["step"])
-        self.slider.setPageStep(50 * self.slider.singleStep())
         self.rule.setToolTip(describe_fields()["threshold"][1]["help"])
         self.min_area.setToolTip(describe_fields()["min_area"][1]["help"])
 

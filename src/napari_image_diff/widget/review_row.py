@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from ..verdicts import LONGEST_NOTE, NOT_REAL, OPEN, REAL, Verdict
@@ -35,13 +35,11 @@ class ReviewRow(QWidget):
             button.setToolTip(help_)
             button.setCheckable(True)
             row.addWidget(button)
-        self.note = QLineEdit()
+        self.note = _Note()
         self.note.setPlaceholderText("Note")
         self.note.setToolTip("A note on the marked region; Enter keeps it, Escape gives up what was typed.")
         self.note.returnPressed.connect(self.left)
-        escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self.note)
-        escape.setContext(Qt.ShortcutContext.WidgetShortcut)
-        escape.activated.connect(self._give_up)
+        self.note.escaped.connect(self._give_up)
         self._known = ""
         self.note.setMaxLength(LONGEST_NOTE)
         row.addWidget(self.note, 1)
@@ -65,3 +63,16 @@ class ReviewRow(QWidget):
         self.note.setText(self._known)
         self.note.setModified(False)
         self.left.emit()
+
+
+class _Note(QLineEdit):
+    """A line that tells of Escape, too."""
+
+    escaped = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Tell of Escape."""
+        if event is not None and event.key() == Qt.Key.Key_Escape:
+            self.escaped.emit()
+        else:
+            super().keyPressEvent(event)
