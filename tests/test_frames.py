@@ -93,6 +93,8 @@ def test_the_names_that_axes_cannot_have_are_those_of_the_columns() -> None:
     stack = make_pair((9,))
     tables = [compare(*stack).frames[0].regions, compare(*stack, spatial_ndim=3).regions]
     tables.append(reviewed(compare(*stack), ()).frames[0].regions)
+    tables += [each.regions for each in compare(*stack, world=(np.eye(3), "")).frames[:1]]
+    tables.append(compare(*stack, spatial_ndim=3, world=(np.eye(4), "")).regions)
     assert {name for table in tables for name in table} | {"index"} == TAKEN
 
 

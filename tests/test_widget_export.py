@@ -275,7 +275,8 @@ def test_the_view_is_the_canvas_with_a_line_that_says_what_it_is(
     (_, told, *_, bar), _ = asked["view"]
     label = dock.panel.table.label
     kind = dock._comparison.regions["kind"][label - 1]
-    assert told == ["before: a", "after: b", "Swipe", f"region {label}", kind]
+    area = dock._comparison.regions["area"][label - 1] / 4
+    assert told == ["before: a", "after: b", "Swipe", f"region {label}", kind, f"{area:g} µm²"]
     assert bar == (1 / viewer.scene.camera.zoom, "µm")
 
 

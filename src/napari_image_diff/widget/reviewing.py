@@ -118,14 +118,15 @@ def open_review(place: Path, layers: Mapping[str, tuple[Any, str, str | None]], 
 class Reviewer(QObject):
     """Gives the regions that are shown verdicts and notes, in the table, in the layers and for another day.
 
-    `decided` hands over the comparison with what was decided, and `said` what there is to say. `wanted` asks for a
-    comparison with the settings of a review that was opened, and `unwanted` to ignore all regions that are not real.
+    `decided` hands over the comparison with what was decided, and `said` what there is to say. `settings_wanted` asks
+    for a comparison with the settings of a review that was opened, and `ignore_wanted` to ignore all regions that are
+    not real.
     """
 
     decided = Signal(object)
     said = Signal(str)
-    wanted = Signal(object)
-    unwanted = Signal()
+    settings_wanted = Signal(object)
+    ignore_wanted = Signal()
 
     def __init__(self, panel: Panel, runs: Runs, find_shown: Callable[[], Shown | None], parent: QObject) -> None:
         super().__init__(parent)
@@ -145,7 +146,7 @@ class Reviewer(QObject):
             (
                 IGNORE_NOT_REAL,
                 "Add all regions that are not real to what is ignored, and compare again.",
-                self.unwanted.emit,
+                self.ignore_wanted.emit,
             ),
         ):
             entry = menu.addAction(title)
@@ -214,7 +215,7 @@ class Reviewer(QObject):
         keep_review(before, after, opened.review)
         self.said.emit(opened.mismatch)
         if (self._panel.pickers.before, self._panel.pickers.after) == (before, after):
-            self.wanted.emit(opened.settings)
+            self.settings_wanted.emit(opened.settings)
 
     def _fail(self, message: str) -> None:
         del self._runs["review"]
