@@ -88,6 +88,9 @@ def test_all_of_it_fits_a_small_screen(compared: Any, qtbot: Any) -> None:
     for way in dock.panel.ways.buttons:
         dock.looker.toggle(way)
         qtbot.waitUntil(lambda: dock.window().height() <= 720 and not bar.isVisible())
+    # With a message, too
+    dock._say("The settings have changed. Press Compare to use them.")
+    qtbot.waitUntil(lambda: dock.panel.notice.isVisible() and not bar.isVisible())
 
 
 def test_long_names_do_not_widen_the_dock(open_dock: Any) -> None:

@@ -64,7 +64,7 @@ COLUMNS = {
 BOX_BEGINS = ("min_plane", "min_row")
 
 # Rows that are in sight however low the dock is, beside the head and the scroll bar
-LEAST_ROWS = 4
+LEAST_ROWS = 2
 
 
 class RegionModel(QAbstractTableModel):
