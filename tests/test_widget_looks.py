@@ -112,7 +112,7 @@ def test_each_way_gives_the_view_back_as_it_found_it(compared: Any, way: str) ->
     viewer.layers["diff map"].visible = False
     viewer.layers.selection = [viewer.layers["b"], viewer.layers["a"]]
     viewer.canvas.overlays.text.text = "mine"
-    viewer.canvas.grid.stride = 3
+    viewer.canvas.grid.stride, viewer.canvas.grid.enabled = 3, True
     found = view_of(viewer)
     button = dock.panel.ways.buttons[way]
     button.click()
@@ -121,6 +121,8 @@ def test_each_way_gives_the_view_back_as_it_found_it(compared: Any, way: str) ->
     assert [other for other, each in dock.panel.ways.buttons.items() if each.isChecked()] == [way]
     assert view_of(viewer) != found
     assert (dock.panel.pickers.before.name, dock.panel.pickers.after.name) == ("a", "b")
+    assert [layer.name for layer in dock.panel.pickers.offered] == ["a", "b"]
+    assert viewer.canvas.grid.enabled == (way == "side_by_side")
     button.click()
     assert not button.isChecked()
     assert view_of(viewer) == found

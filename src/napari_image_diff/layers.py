@@ -45,7 +45,7 @@ __all__ = [
     "take_frame",
 ]
 
-BOX_COLOR, FORGIVEN_COLOR = "#00d8ff", "#a0a0a0"
+BOX_COLOR, FORGIVEN_COLOR, MARK_COLOR = "#00d8ff", "#a0a0a0", "#ffffff"
 
 # Of evidence: from clear to gray up to the limit, at the middle of its contrast, and at once a colour beyond it
 EVIDENCE_COLORS = {

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from . import boxes, mixing, warping
 from .geometry import affine_of, array_of, lift_transforms, transforms_of, transforms_of_plane, world_of
-from .layers import BOX_COLOR
+from .layers import BOX_COLOR, MARK_COLOR
 from .overlaying import find_matrix
 from .placing import Frame
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Vectors
+    from napari.layers import Image, Layer, Vectors
 
     from .comparison import Comparison
 
@@ -27,8 +27,12 @@ __all__ = [
     "draw_line",
     "draw_outline",
     "explain_obstacle",
+    "find_limit",
     "grid_of",
+    "lay_mixture",
+    "lay_tiles",
     "look_of",
+    "mark",
     "mix",
     "outline",
     "place_in",
@@ -193,6 +197,61 @@ def redraw(layer: Any, lines: Outline) -> None:
     """Show other boxes in a layer that `draw_outline` has made."""
     layer.data = lines.data
     layer.features = {"label": lines.labels}
+
+
+def mark(layer: Any, label: int) -> None:
+    """Draw the box of a region in another colour than all others, in a layer that `draw_outline` has made."""
+    from napari.utils.colormaps.standardize_color import transform_color
+
+    if len(layer.data):
+        colors = np.repeat(np.asarray(transform_color(BOX_COLOR)), len(layer.data), axis=0)
+        colors[layer.features["label"].to_numpy() == label] = transform_color(MARK_COLOR)[0]
+        layer.edge_color = colors
+
+
+def lay_tiles(pair: Pair, boxes: Image | None, lines: Outline | None) -> list[Layer]:
+    """Return the layers of two tiles side by side, those of after first: a copy of each layer, and lines over it.
+
+    The lines lie where `boxes` lies; without those there are none.
+    """
+    made: list[Layer] = []
+    for name, layer in (("after", pair.after), ("before", pair.before)):
+        alike = pair.by_index and pair.before.ndim == layer.ndim
+        copy = copy_of(layer, f"{name}: {layer.name}", transforms_of(pair.before if alike else layer))
+        copy.name_overlay.visible = True
+        made.append(copy)
+        if boxes is not None and lines is not None:
+            made.append(draw_outline(lines, f"{name}: boxes", transforms_of(boxes)))
+    return made
+
+
+def lay_mixture(pair: Pair, mixture: mixing.Mixing, where: Mapping[str, Any], limit: float) -> list[Layer]:
+    """Return the layers of a mixture: the picture, and in colour the line of a swipe, which is hidden.
+
+    Of a signed difference `limit` is shown in full colour.
+    """
+    from napari.layers import Image
+
+    levels: Any = mixture.make_levels()
+    name = f"{pair.before.name} and {pair.after.name}"
+    if levels[0].ndim == len(mixture.shape):
+        shades = {"colormap": mixing.SIGNED_COLORS, "contrast_limits": (-limit, limit)}
+        return [Image(levels, name=name, multiscale=True, **shades, **where)]
+    image = Image(levels, name=name, multiscale=True, rgb=True, **where)
+    return [image, draw_line(image)]
+
+
+def find_limit(pair: Pair, comparison: Comparison | None) -> float:
+    """Return the difference to be shown in full colour: twice what a region has, or a quarter of the contrast."""
+    if comparison is not None:
+        columns = comparison.region_columns
+        changes = np.abs(columns["after_mean"] - columns["before_mean"])
+        # What only one of the two has has no mean of the other
+        most = float(changes[np.isfinite(changes)].max(initial=0))
+        if most > 0:
+            return 2 * most
+    spans = [255.0 if layer.rgb else float(np.ptp(layer.contrast_limits)) for layer in pair[:2]]
+    return max(spans) / 4 or 1.0
 
 
 def draw_line(before: Image) -> Image:

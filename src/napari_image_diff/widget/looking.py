@@ -13,15 +13,15 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from .. import mixing
-from ..geometry import real_layer, same_value, transforms_of
-from ..layers import BOX_COLOR
+from ..geometry import real_layer, same_value
 from ..looks import (
     Pair,
-    copy_of,
-    draw_line,
-    draw_outline,
     explain_obstacle,
+    find_limit,
     grid_of,
+    lay_mixture,
+    lay_tiles,
+    mark,
     mix,
     outline,
     place_in,
@@ -33,7 +33,6 @@ from ..reading import explain
 from .pickers import LayerListener
 from .restoring import View
 from .swiping import Cut, drag_listener, find_cut, find_width, is_near, needs_line, put_line
-from .viewing import MARK_COLOR
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -259,14 +258,14 @@ class Looker(QObject):
         for layer in self._layers:
             if "label" in getattr(layer, "features", ()):
                 redraw(layer, outline(comparison, self._viewer.dims.ndisplay))
-                _mark(layer, 0)
+                mark(layer, 0)
 
     def mark(self, label: int) -> None:
         """Mark the box of a region, 0 is none."""
         self._label = label
         for layer in self._layers:
             if "label" in getattr(layer, "features", ()):
-                _mark(layer, label)
+                mark(layer, label)
 
     def flip(self) -> None:
         """Show the other image, if they are shown in turns."""
@@ -343,13 +342,12 @@ class Looker(QObject):
         results = self._find_results()
         boxes = [results[role] for role in ("bounding boxes", "forgiven") if role in results]
         seen = [layer for layer in boxes if layer.visible]
-        links: list[list[Layer]] = []
         if way == "side_by_side":
             boxes_seen = [layer for layer in seen if layer is results.get("bounding boxes")]
-            made, links = self._lay_side_by_side(pair, next(iter(boxes_seen), None))
+            made = self._lay_tiles(pair, next(iter(boxes_seen), None))
             index, kept = len(viewer.layers), []
         else:
-            made = self._make_mixture(way, pair)
+            made = self._lay_mixture(way, pair)
             index, kept = min((viewer.layers.index(layer) for layer in seen), default=len(viewer.layers)), seen
         for layer in found.layers:
             if layer not in kept:
@@ -359,66 +357,40 @@ class Looker(QObject):
             viewer.layers.insert(place, layer)
             # All of them are taken out again, whatever goes wrong
             self._layers.append(layer)
-        for link in links:
-            viewer.layers.link_layers(link, FOLLOWED)
         found.keep_selection()
         if way == "side_by_side":
+            each = len(made) // 2
+            for link in zip((pair.after, pair.before), made[::each], strict=True):
+                viewer.layers.link_layers(link, FOLLOWED)
             # From the top of the list, which is the left tile, downwards
-            found.set_grid(shape=(1, 2), spacing=0, stride=-(len(made) // 2), enabled=True)
+            found.set_grid(shape=(1, 2), spacing=0, stride=-each, enabled=True)
         else:
             found.set_grid(enabled=False)
             self._mix_anew()
         self._fit_lines()
 
-    def _lay_side_by_side(self, pair: Pair, boxes: Any) -> tuple[list[Layer], list[list[Layer]]]:
-        """Return the layers of the two tiles, the right one's first, with the boxes of a layer as lines; and links."""
-        made: list[Layer] = []
-        links = []
-        for name, layer in (("after", pair.after), ("before", pair.before)):
-            alike = pair.by_index and pair.before.ndim == layer.ndim
-            copy = copy_of(layer, f"{name}: {layer.name}", transforms_of(pair.before if alike else layer))
-            links.append([layer, copy])
-            copy.name_overlay.visible = True
-            made.append(copy)
-            if boxes is not None and self._comparison is not None:
-                lines = outline(self._comparison, self._viewer.dims.ndisplay)
-                made.append(draw_outline(lines, f"{name}: boxes", transforms_of(boxes)))
-                _mark(made[-1], self._label)
-        return made, links
+    def _lay_tiles(self, pair: Pair, boxes: Any) -> list[Layer]:
+        """Return the layers of the two tiles, with the boxes of a layer, if there is one, as lines."""
+        lines = None
+        if boxes is not None and self._comparison is not None:
+            lines = outline(self._comparison, self._viewer.dims.ndisplay)
+        made = lay_tiles(pair, boxes, lines)
+        for layer in made[1::2] if lines is not None else ():
+            mark(layer, self._label)
+        return made
 
-    def _make_mixture(self, way: str, pair: Pair) -> list[Layer]:
-        from napari.layers import Image
-
+    def _lay_mixture(self, way: str, pair: Pair) -> list[Layer]:
         paint = WAYS[way].paint
         assert paint is not None
         self._mixing, self._where = mix(pair, paint, self._find_join(Cut()))
         self._mixing.report = self._report
-        levels: Any = self._mixing.make_levels()
-        name = f"{pair.before.name} and {pair.after.name}"
         where = place_in(self._where, self._viewer.layers.extent.units)
-        if way == "signed":
-            limit = self._find_limit(pair)
-            shades = {"colormap": mixing.SIGNED_COLORS, "contrast_limits": (-limit, limit)}
-            return [Image(levels, name=name, multiscale=True, **shades, **where)]
-        image = Image(levels, name=name, multiscale=True, rgb=True, **where)
-        return [image, draw_line(image)]
+        return lay_mixture(pair, self._mixing, where, find_limit(pair, self._comparison))
 
     def _find_tile(self, before: Image) -> int:
         """Return a side of tiles of which some are in sight at the zoom that there is, in pixels of the image."""
         pixels = min(self._viewer.canvas.size) * find_width(self._viewer, before) / EDGE_ON_SCREEN
         return int(2 ** np.clip(round(np.log2(pixels / TILES)), 2, 12))
-
-    def _find_limit(self, pair: Pair) -> float:
-        """Return the signed difference shown in full colour: twice what a region has, or a quarter of the contrast."""
-        if self._comparison is not None:
-            columns = self._comparison.region_columns
-            changes = np.abs(columns["after_mean"] - columns["before_mean"])
-            # What only one of the two has has no mean of the other
-            most = float(changes[np.isfinite(changes)].max(initial=0))
-            if most > 0:
-                return 2 * most
-        spans = [255.0 if layer.rgb else float(np.ptp(layer.contrast_limits)) for layer in pair[:2]]
-        return max(spans) / 4 or 1.0
 
     def _mix_anew(self) -> None:
         """Show the mixture as the controls have it."""
@@ -548,13 +520,3 @@ class Looker(QObject):
             *((event, self._end_if_unfit) for event in (dims.ndisplay, dims.order)),
             *((event, self._end_if_mixed_up) for event in (layers.inserted, layers.reordered)),
         ]
-
-
-def _mark(lines: Any, label: int) -> None:
-    """Draw the box of a region in another colour than all others."""
-    from napari.utils.colormaps.standardize_color import transform_color
-
-    if len(lines.data):
-        colors = np.repeat(np.asarray(transform_color(BOX_COLOR)), len(lines.data), axis=0)
-        colors[lines.features["label"].to_numpy() == label] = transform_color(MARK_COLOR)[0]
-        lines.edge_color = colors

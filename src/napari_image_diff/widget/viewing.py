@@ -11,6 +11,8 @@ import numpy as np
 from app_model.types import KeyBinding
 from numpy.typing import NDArray
 
+from ..layers import MARK_COLOR
+
 if TYPE_CHECKING:
     import pandas as pd
     from napari.components import ViewerModel
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from ..comparison import Comparison
 
 __all__ = ["BoxMark", "CanvasHooks", "frame_of", "go_to", "go_to_frame", "region_at"]
-
-MARK_COLOR = "#ffffff"
 
 # A region takes up a third of the view; of tiny ones, this many pixels of their surroundings are shown.
 REGION_SHARE = 1 / 3
