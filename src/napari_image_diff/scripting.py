@@ -111,7 +111,8 @@ def write_script(
             saves.append(f'np.save("{name}.npy", {source})')
             sources[name] = f'np.load("{name}.npy")'
     lines = _compare_arrays(comparison, before, after, frame, masks, sources)
-    script = _with_imports([*lines, "", "print(comparison.summary)", "print(comparison.regions)"])
+    shown = ["print(comparison.summary)", "print(comparison.regions.to_string(index=False))"]
+    script = _with_imports([*lines, "", *shown])
     if not saves:
         return script
     first = "# What is in no file is saved in napari's console, once, into the folder where this script runs:\n#\n"

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QScrollBar,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -145,7 +146,8 @@ class Panel(QWidget):
         self._frame = FocusFrame(self)
         self._guard = WheelGuard()
         for kind in (QComboBox, QAbstractSpinBox, QAbstractSlider):
-            self._guard.watch(*(widget for widget in self.findChildren(kind) if widget.parent() is not self.table))
+            # Scroll bars belong to what scrolls, by wheel and by keys
+            self._guard.watch(*(widget for widget in self.findChildren(kind) if not isinstance(widget, QScrollBar)))
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
