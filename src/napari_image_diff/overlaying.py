@@ -123,9 +123,9 @@ def find_overlay(
     sides = sides_of(before, axes)
     ends = np.array([np.zeros(axes + 1), *np.diag([*(length - 1 for length in sides), 0])])
     ends[:, -1] = 1
-    words = _say_differences(before, after)
     if tilted is None and np.abs(ends @ (matrix - np.eye(axes + 1)).T).max() < NEAR:
         return None
+    words = _say_differences(before, after)
     if by_index:
         return Overlay(matrix, spatial_ndim, words, 1.0, True)
     if tilted is not None:

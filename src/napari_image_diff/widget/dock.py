@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from ..layers import features_of
 from ..looks import Pair
 from ..masks import add_to_mask, pixels_of, pixels_of_all
-from ..overlaying import is_aligned, toggle_alignment
+from ..overlaying import Overlay, is_aligned, toggle_alignment
 from ..placing import ALWAYS, Frame, annotate, comparison_of, frame_compared, place, remove, results_of, role_of
 from ..settings import Settings
 from ..tables import count_rows
@@ -330,12 +330,12 @@ class ComparisonWidget(QWidget):
     def _follow_controls(self) -> None:
         """Cut the difference or the evidence where the controls are now."""
         before, after = self._pair
-        self._refresh()
         if self.follower.active:
             self.follower.wish()
-            return
-        if self._comparison is not None and before is not None and after is not None and self._job is None:
+        elif self._comparison is not None and before is not None and after is not None and self._job is None:
             self.cutter.follow(self._comparison, before, after)
+        if not self.panel.controls.dragging:
+            # While it is dragged, each cut does so
             self._refresh()
 
     def _take_cut(self, result: Result) -> None:
@@ -544,7 +544,8 @@ class ComparisonWidget(QWidget):
         remark = remark[:1].upper() + remark[1:]
         panel.index_box.setVisible(differs)
         stands = self.follower.trouble if self.follower.active and None not in self._pair else obstacle
-        said = stands, self._message, self.looker.message, self._say_change(), remark, self.exporter.message
+        change = "" if obstacle else self._say_change(overlay)
+        said = stands, self._message, self.looker.message, change, remark, self.exporter.message
         notice = "\n".join(filter(None, (*said, self._keys_trouble)))
         panel.notice.setText(breakable(notice))
         panel.notice.setVisible(bool(notice))
@@ -558,13 +559,11 @@ class ComparisonWidget(QWidget):
         panel.show_extras(self._comparison, self._find_results())
         panel.show_alignment(self._comparison, after is not None and is_aligned(after))
 
-    def _say_change(self) -> str:
+    def _say_change(self, overlay: Overlay | None) -> str:
+        """Say that what is picked now is not what was compared; it asks for Compare, which can be pressed."""
         if self._comparison is None or self._job is not None or self.follower.active:
             return ""
-        if find_obstacle(self.panel, *self._pair):
-            # It asks for Compare, which cannot be pressed
-            return ""
-        return find_change(self._viewer, self.panel, self._comparison, *self._pair)
+        return find_change(self._viewer, self.panel, self._comparison, *self._pair, overlay)
 
     def _take_preset(self, settings: Settings) -> None:
         """Show the settings of a preset; a result that is shown follows, as far as it can."""

@@ -55,9 +55,17 @@ def find_way(panel: Panel, before: Image | None, after: Image | None) -> tuple[b
 
 
 def find_change(
-    viewer: ViewerModel, panel: Panel, comparison: Comparison, before: Image | None, after: Image | None
+    viewer: ViewerModel,
+    panel: Panel,
+    comparison: Comparison,
+    before: Image | None,
+    after: Image | None,
+    overlay: Overlay | None,
 ) -> str:
-    """Return what is picked now that the comparison shown is not of: all frames, others, other settings; "" if none."""
+    """Return what is picked now that the comparison shown is not of: all frames, others, other settings; "" if none.
+
+    `overlay` is how the two lie now, as `find_way` has it.
+    """
     if "shown" in comparison.resolved:
         return f"The result is of {comparison.resolved['shown']} alone. Press Compare for all frames."
     if before is not None and after is not None and results_of(viewer, before, after):
@@ -66,7 +74,7 @@ def find_change(
             told: dict[Any, str] = {None: "the same frames", "previous": "the previous frames"}
             words = told.get(compared, f"frame {compared}")
             return f"The result is against {words} of '{before.name}'. Press Compare for what is picked now."
-        changed = _find_move(panel, comparison, before, after)
+        changed = _find_move(comparison, overlay)
         if changed:
             return changed
     if comparison.settings.spatial_ndim == 3 and before is not None:
@@ -86,9 +94,8 @@ def _find_world(before: Image, settings: Settings) -> dict[str, Any] | None:
     return None if world is None else read_world(world, settings.spatial_ndim)
 
 
-def _find_move(panel: Panel, comparison: Comparison, before: Image, after: Image) -> str:
+def _find_move(comparison: Comparison, overlay: Overlay | None) -> str:
     """Return that the two lie, or are to be compared, otherwise than when they were compared; "" if not."""
-    _, overlay = find_way(panel, before, after)
     compared = comparison.resolved.get("overlay")
     now = None if overlay is None else "by index" if overlay.by_index else "resampled"
     if now != (None if compared is None else compared["way"]):
