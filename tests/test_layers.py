@@ -14,7 +14,7 @@ from napari.utils._proxies import PublicOnlyProxy
 
 from napari_image_diff import Comparison, Settings, add_comparison, boxes, compare, layers_of
 from napari_image_diff.layers import explain_mismatch
-from napari_image_diff.masks import mask_of, pixels_of, pixels_of_all
+from napari_image_diff.masks import add_to_mask, mask_of, pixels_of, pixels_of_all
 from napari_image_diff.placing import comparison_of, is_ours, place, results_of
 from napari_image_diff.review import decide, reviewed
 
@@ -534,3 +534,18 @@ def test_add_comparison_refuses_before_it_places(viewer: ViewerModel) -> None:
     with pytest.raises(ValueError, match="fits"):
         add(viewer, win_size=99)
     assert len(viewer.layers) == 2
+
+
+@pytest.mark.parametrize("visible", [True, False])
+def test_more_is_ignored_in_a_layer_that_is_not_on_the_screen(visible: bool) -> None:
+    viewer = ViewerModel()
+    before = viewer.add_image(np.zeros((120, 160)))
+    ignored = viewer.add_labels(np.zeros((120, 160), np.uint8), visible=visible)
+    viewer.dims.transpose()
+    pixels = np.zeros((120, 160), bool)
+    pixels[90:110, 100:150] = True
+    assert add_to_mask(viewer, pixels, before, {"ignore": ignored}) is ignored
+    np.testing.assert_array_equal(ignored.data, pixels)
+    assert ignored.visible == visible
+    ignored.undo()
+    assert not ignored.data.any()

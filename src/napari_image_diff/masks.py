@@ -156,7 +156,11 @@ def add_to_mask(viewer: ViewerModel, pixels: NDArray[np.bool_], before: Image, m
     ignored: Any = mask.get("ignore")
     fits = type(ignored).__name__ == "Labels" and ignored.ndim >= pixels.ndim
     if fits and isinstance(ignored.data, np.ndarray) and _share_grid(ignored, before):
+        seen = ignored.visible
+        # napari 0.9 fails at a hidden layer of which it has no slice
+        ignored.visible = True
         ignored.data_setitem(np.nonzero(pixels & (ignored.data == 0)), 1)
+        ignored.visible = seen
         return ignored
     for name, layer in mask.items():
         pixels = pixels | (mask_of(layer, before) == (name == "ignore"))
