@@ -50,7 +50,7 @@ def test_it_finds_what_pandas_finds(words: str, wanted: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("size > 3", r"no column 'size'; did you mean "),
+        ("size > 3", r"no column 'size'$"),
         ("area > many", r"'area' has numbers, and 'many' is none"),
         ("Other end = 3", "no column 'Other end'"),
         ("__import__('os') = 3", "no column"),

@@ -110,6 +110,13 @@ def test_in_chunks_they_are_the_same() -> None:
     assert found.values.tolist() == expected.values.tolist()
 
 
+@pytest.mark.parametrize("scale", [0.01, 1e-6])
+def test_a_place_far_away_is_one_too(scale: float) -> None:
+    viewer, layers = show(make_pair(), scale=(scale, scale), translate=(5.6e6, -4e5), units="m")
+    table = add_comparison(viewer, *layers).regions
+    np.testing.assert_allclose(table["physical_area"], table["area"] * scale**2, rtol=1e-2)
+
+
 def test_pixels_have_none() -> None:
     viewer, layers = show(make_pair())
     found = add_comparison(viewer, *layers)
@@ -150,9 +157,10 @@ def test_features_and_exports_have_them() -> None:
     [
         (np.eye(3), "give a matrix and a unit"),
         ((np.eye(3), 1), "give a matrix and a unit"),
-        ((np.eye(4), "um"), r"shape \(4, 4\) or no inverse; give an affine matrix \(3, 3\)"),
-        ((np.diag([1, 0, 1]), "um"), "no inverse"),
-        (([[1, 0, np.nan], [0, 1, 0], [0, 0, 1]], "um"), "no inverse"),
+        ((np.eye(4), "um"), r"shape \(4, 4\), or other numbers in its last row; give an affine matrix \(3, 3\)"),
+        ((np.diag([1, 0, 1]), "um"), "several pixels to one place"),
+        (([[1, 0, np.nan], [0, 1, 0], [0, 0, 1]], "um"), "finite numbers"),
+        (([[1, 2, 0], [2, 4, 0], [0, 0, 1]], "um"), "several pixels to one place"),
         (([[1, 0, 0], [0, 1, 0], [0, 1, 1]], "um"), "last row"),
         ((["a", "b"], "um"), "give a matrix and a unit"),
     ],

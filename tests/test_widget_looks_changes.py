@@ -265,8 +265,9 @@ def test_by_index_is_looked_at_by_index(looking_at: Any, qtbot: Any) -> None:
     dock.looker.toggle("signed")
     assert np.isnan(picture(mixture(viewer))).any()
     dock.panel.index_box.click()
-    qtbot.waitUntil(lambda: not dock.looker.way)
-    dock.looker.toggle("signed")
+    # One goes on looking in the same way
+    qtbot.waitUntil(lambda: not np.isnan(picture(mixture(viewer))).any())
+    assert dock.looker.way == "signed"
     assert not picture(mixture(viewer)).any()
     dock.looker.toggle("side_by_side")
     assert np.array_equal(viewer.layers["after: b"].translate, (0, 0))
@@ -287,6 +288,48 @@ def test_units_do_not_make_it_coarse(looking_at: Any) -> None:
         shown = mixture(viewer).__wrapped__._slice.image.raw.shape[:2]
         assert min(shown) >= 240
         np.testing.assert_allclose(mixture(viewer).extent.world[1], viewer.layers.extent.world[1], rtol=1e-2)
+
+
+def test_units_that_do_not_go_together_are_no_obstacle(looking_at: Any) -> None:
+    viewer, dock = looking_at(ramp(60, 80), ramp(60, 80), {"units": "um"}, {"units": "um"}, show=True)
+    viewer.add_points([[5, 5]], units=("pixel", "pixel"), name="other")
+    assert viewer.layers.extent.units is None
+    for way in WAYS:
+        dock.looker.enter(way)
+        assert dock.looker.way == way
+        viewer.screenshot(canvas_only=True, flash=False)
+
+
+def test_tiles_show_the_frames_compared(looking_at: Any, qtbot: Any) -> None:
+    stack = np.zeros((4, 20, 30), np.uint8) + 10 * np.arange(4, dtype=np.uint8)[:, None, None]
+    viewer, dock = looking_at(stack, ramp(4, 20, 30), show=True)
+    layer = viewer.layers["a"].__wrapped__
+    for way, wanted in (("previous frame of ", [0, 10, 20]), ("first frame of ", [0, 0, 0])):
+        dock.panel.pickers.pick(layer, layer, way)
+        dock._sync()
+        dock.looker.enter("side_by_side")
+        shown = []
+        for frame in 1, 2, 3:
+            viewer.dims.set_point(0, frame)
+            shown.append(
+                [int(viewer.layers[f"{name}: a"].__wrapped__._slice.image.raw.max()) for name in ("before", "after")]
+            )
+        assert shown == [[one, 10 * frame] for frame, one in zip((1, 2, 3), wanted, strict=True)]
+        dock.looker.leave()
+    dock.panel.pickers.pick(layer, layer, "previous frame of ")
+    dock._sync()
+    dock.looker.enter("side_by_side")
+    viewer.layers["a"].data = stack[::-1].copy()
+    assert all(viewer.layers[f"{name}: a"].data is viewer.layers["a"].data for name in ("before", "after"))
+
+
+def test_colour_is_subtracted_on_its_own_scale(open_dock: Any, make_napari_viewer_proxy: Any) -> None:
+    viewer = make_napari_viewer_proxy()
+    for name, level in (("a", 0.25), ("b", 0.75)):
+        viewer.add_image(np.full((40, 50, 3), level, np.float32), name=name, rgb=True)
+    _, dock = open_dock(viewer)
+    dock.looker.toggle("signed")
+    assert mixture(viewer).contrast_limits == [-0.25, 0.25]
 
 
 def test_values_are_those_of_the_frames_compared(looking_at: Any) -> None:

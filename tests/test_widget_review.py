@@ -239,6 +239,20 @@ def test_a_note_begun_while_a_run_is_under_way_stays_with_its_region(
     assert [note for note in told if note] == ["third"]
 
 
+def test_a_note_begun_as_another_pair_is_picked_is_shown_again(qtbot: Any, compared: Any) -> None:
+    viewer, dock = compared()
+    viewer.add_image(np.zeros((20, 30)), name="c")
+    dock.tour.go_next()
+    type_note(qtbot, dock, "mine", enter=False)
+    pickers, layers = dock.panel.pickers, [viewer.layers[name].__wrapped__ for name in "abc"]
+    pickers.pick(layers[2], layers[1])
+    dock._sync()
+    pickers.pick(*layers[:2])
+    dock._sync()
+    assert notes(dock)[0] == "mine"
+    assert viewer.layers["filled mask"].features["note"][1] == "mine"
+
+
 def test_what_is_decided_after_a_run_and_before_it_is_shown_counts(compared: Any) -> None:
     viewer, dock = compared()
     result = Result.of(dock._comparison, *dock._pair)

@@ -235,7 +235,7 @@ def tell_region(comparison: Comparison, label: int) -> list[str]:
     table = comparison.region_columns
     rows = np.flatnonzero(table["label"] == label).tolist()
     known = [str(table[name][row]) for row in rows for name in ("kind", "verdict") if name in table]
-    if "unit" in table:
+    if "unit" in table and all(table["unit"]):
         ndim = comparison.settings.spatial_ndim
         known += [
             f"{say_number(float(table['physical_area'][row]), 3)} {name_unit(table['unit'][row], ndim)}" for row in rows

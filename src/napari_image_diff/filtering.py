@@ -71,7 +71,7 @@ def _meet(table: Mapping[str, NDArray[Any]], known: Mapping[str, str], term: str
         return np.any(here, axis=0) if here else np.zeros(len(next(iter(table.values()), ())), np.bool_)
     name = known.get(parts["column"].casefold())
     if name is None:
-        near = difflib.get_close_matches(parts["column"].casefold(), known, n=1, cutoff=0)
+        near = difflib.get_close_matches(parts["column"].casefold(), known, n=1, cutoff=0.5)
         meant = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(f"there is no column '{parts['column']}'{meant}")
     column, sign, value = table[name], SIGNS[parts["sign"]], parts["value"]

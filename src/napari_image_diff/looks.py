@@ -131,14 +131,14 @@ def mix(pair: Pair, paint: mixing.Paint, join: mixing.Join) -> tuple[mixing.Mixi
     return mixing.Mixing(sides_between(pair), grid.shape, paint, join), grid.where
 
 
-def place_in(where: Mapping[str, Any], units: Sequence[Any]) -> dict[str, Any]:
-    """Return a place in the units of a viewer, as attributes of a layer.
+def place_in(where: Mapping[str, Any], units: Sequence[Any] | None) -> dict[str, Any]:
+    """Return a place in the units of a viewer, None where it has none for all, as attributes of a layer.
 
     Which size of a picture it shows napari 0.9.2 finds out as if the units of the layer were those.
     """
     ndim = len(where["scale"])
-    units = tuple(units[len(units) - ndim :])
-    if units == tuple(where["units"]):
+    units = None if units is None else tuple(units[len(units) - ndim :])
+    if units is None or units == tuple(where["units"]):
         return dict(where)
     from napari.layers import Image
 
@@ -147,12 +147,12 @@ def place_in(where: Mapping[str, Any], units: Sequence[Any]) -> dict[str, Any]:
     return {**where, **plain, "affine": world_of(layer, units), "units": units}
 
 
-def copy_of(layer: Image, name: str, where: Mapping[str, Any]) -> Image:
-    """Return a layer that shows the data of another as that does, and shares them."""
+def copy_of(layer: Image, data: Any, name: str, where: Mapping[str, Any]) -> Image:
+    """Return a layer that shows data of another as that does, and shares them."""
     from napari.layers import Image
 
     shown = {each: getattr(layer, each) for each in SHOWN if not (layer.rgb and each in SHOWN[:3])}
-    return Image(layer.data, name=name, rgb=layer.rgb, multiscale=layer.multiscale, **shown, **where)
+    return Image(data, name=name, rgb=layer.rgb, multiscale=layer.multiscale, **shown, **where)
 
 
 def look_of(layer: Image) -> mixing.Look:
@@ -216,8 +216,8 @@ def lay_tiles(pair: Pair, boxes: Image | None, lines: Outline | None) -> list[La
     """
     made: list[Layer] = []
     for name, layer in (("after", pair.after), ("before", pair.before)):
-        alike = pair.by_index and pair.before.ndim == layer.ndim
-        copy = copy_of(layer, f"{name}: {layer.name}", transforms_of(pair.before if alike else layer))
+        data, where = _pick_frame(pair) if name == "before" else (layer.data, _place_of_after(pair))
+        copy = copy_of(layer, data, f"{name}: {layer.name}", where)
         copy.name_overlay.visible = True
         made.append(copy)
         if boxes is not None and lines is not None:
@@ -241,6 +241,30 @@ def lay_mixture(pair: Pair, mixture: mixing.Mixing, where: Mapping[str, Any], li
     return [image, draw_line(image)]
 
 
+def _pick_frame(pair: Pair) -> tuple[Any, dict[str, Any]]:
+    """Return what of before stands beside after, and where: a frame of it for all, or each a frame later."""
+    before, _, frame, _ = pair
+    if frame is None or before.ndim < 3:
+        return before.data, transforms_of(before)
+    if isinstance(frame, int):
+        data = [level[frame] for level in before.data] if before.multiscale else before.data[frame]
+        return data, transforms_of_plane(before, before.ndim - 1)
+    where, first = transforms_of(before), (1, *(0,) * (before.ndim - 1))
+    way = np.subtract(before.data_to_world(first), before.data_to_world((0,) * before.ndim))
+    # The affine comes after all others
+    return before.data, where | {"translate": where["translate"] + np.linalg.solve(affine_of(before)[:-1, :-1], way)}
+
+
+def _place_of_after(pair: Pair) -> dict[str, Any]:
+    """Return where after stands: where it lies, or by index on the pixels of before."""
+    before, after, _, by_index = pair
+    if not by_index:
+        return transforms_of(after)
+    if after.ndim <= before.ndim:
+        return transforms_of(before) if after.ndim == before.ndim else transforms_of_plane(before, after.ndim)
+    return lift_transforms(transforms_of(before), transforms_of(after), after.ndim)
+
+
 def find_limit(pair: Pair, comparison: Comparison | None) -> float:
     """Return the difference to be shown in full colour: twice what a region has, or a quarter of the contrast."""
     if comparison is not None:
@@ -250,7 +274,7 @@ def find_limit(pair: Pair, comparison: Comparison | None) -> float:
         most = float(changes[np.isfinite(changes)].max(initial=0))
         if most > 0:
             return 2 * most
-    spans = [255.0 if layer.rgb else float(np.ptp(layer.contrast_limits)) for layer in pair[:2]]
+    spans = [look_of(layer).white if layer.rgb else float(np.ptp(layer.contrast_limits)) for layer in pair[:2]]
     return max(spans) / 4 or 1.0
 
 

@@ -159,8 +159,10 @@ def add_to_mask(viewer: ViewerModel, pixels: NDArray[np.bool_], before: Image, m
         seen = ignored.visible
         # napari 0.9 fails at a hidden layer of which it has no slice
         ignored.visible = True
-        ignored.data_setitem(np.nonzero(pixels & (ignored.data == 0)), 1)
-        ignored.visible = seen
+        try:
+            ignored.data_setitem(np.nonzero(pixels & (ignored.data == 0)), 1)
+        finally:
+            ignored.visible = seen
         return ignored
     for name, layer in mask.items():
         pixels = pixels | (mask_of(layer, before) == (name == "ignore"))

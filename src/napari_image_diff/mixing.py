@@ -134,13 +134,13 @@ class Mixing:
     def picture(self, place: Index, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[Any]:
         """Return the part of a frame with these rows and columns of the full size, which are evenly spread."""
         # Viewers may ask on other threads, while something is replaced
-        sides, paint, painted = self.sides, self.paint, self._painted
+        sides, paint, join, painted = self.sides, self.paint, self.join, self._painted
         key = place, *((len(each), *each[:2].tolist()) for each in (rows, cols))
         # The two do not change while a line is dragged over them
         if painted is None or painted.sides is not sides or painted.paint is not paint or painted.key != key:
             one, other = (paint(*self._read(side, place, rows, cols)) for side in sides)
             painted = self._painted = _Painted(sides, paint, key, one, other)
-        return self.join(painted.one, painted.other, rows, cols)
+        return join(painted.one, painted.other, rows, cols)
 
     def _read(self, side: Side, place: Index, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Read:
         try:

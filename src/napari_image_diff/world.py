@@ -35,11 +35,15 @@ def read_world(world: World, spatial_ndim: int) -> dict[str, Any]:
         raise TypeError(f"world is {world!r}; give a matrix and a unit, as (matrix, 'µm')")
     side = spatial_ndim + 1
     affine = matrix.shape == (side, side) and np.isfinite(matrix).all()
-    if not affine or not np.array_equal(matrix[-1], np.eye(side)[-1]) or np.linalg.matrix_rank(matrix) < side:
+    if not affine or not np.array_equal(matrix[-1], np.eye(side)[-1]):
         raise ValueError(
-            f"the matrix of world has shape {matrix.shape} or no inverse; give an affine matrix ({side}, {side}) that "
-            f"can be inverted, with {tuple(map(int, np.eye(side)[-1]))} as its last row"
+            f"the matrix of world has shape {matrix.shape}, or other numbers in its last row; give an affine matrix "
+            f"({side}, {side}) of finite numbers, with {tuple(map(int, np.eye(side)[-1]))} as its last row"
         )
+    # Steps may be tiny beside the place, and beside each other
+    steps = np.linalg.norm(matrix[:-1, :-1], axis=0)
+    if not steps.all() or np.linalg.matrix_rank(matrix[:-1, :-1] / steps) < spatial_ndim:
+        raise ValueError("the matrix of world takes several pixels to one place; give one that has an inverse")
     return {"matrix": matrix.tolist(), "unit": unit}
 
 

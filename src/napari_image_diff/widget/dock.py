@@ -412,8 +412,8 @@ class ComparisonWidget(QWidget):
             self.cutter.drop()
             if known is not None and before is not None and after is not None:
                 self.panel.show_settings(known.settings)
-                if "verdict" not in known.region_columns:
-                    # It comes from a script
+                if "verdict" not in known.region_columns or review_of(before, after):
+                    # It comes from a script, or something was decided as another pair was picked
                     known = add_review(known, review_of(before, after))
                     annotate(self._viewer, known, before, after, features_of(known))
             self._show(known)

@@ -146,9 +146,11 @@ class Looker(QObject):
         self._label = 0
         self._found: View | None = None
         self._pair: Pair | None = None
-        # The way, and the pair, that one could not look at
-        self._refused: tuple[str, Pair | None] | None = None
+        # The way in which one could not look
+        self._refused = ""
         self._layers: list[Layer] = []
+        # Whether the message is of what could not be read
+        self._unread = False
         self._mixing: mixing.Mixing | None = None
         self._where: dict[str, Any] = {}
         self._listener = LayerListener(SHOWN, self._renew)
@@ -180,7 +182,7 @@ class Looker(QObject):
         if not same:
             self.leave()
         self.message = self._find_obstacle(way, pair)
-        self._refused = (way, pair) if self.message else None
+        self._refused = way if self.message else ""
         if self.message or pair is None:
             self.leave()
             self.changed.emit()
@@ -212,6 +214,8 @@ class Looker(QObject):
         if self._found is None:
             return
         found, self._found = self._found, None
+        if self._unread:
+            self.message, self._unread = "", False
         made, self._layers = self._layers, []
         self.way, self._pair, self._mixing = "", None, None
         _lookers.pop(id(real_layer(self._viewer)), None)
@@ -240,9 +244,9 @@ class Looker(QObject):
 
     def sync(self) -> None:
         """Follow the layers: end where some are gone that it shows, or others are picked."""
-        if self._refused is not None and self._refused[1] != self._find_pair():
-            self.message, self._refused = "", None
-        if self._is_over():
+        if self._refused and not self._find_obstacle(self._refused, self._find_pair()):
+            self.message, self._refused = "", ""
+        if self._is_over() or (self._found is not None and self._find_pair() != self._pair):
             self.settle()
 
     def settle(self) -> None:
@@ -313,8 +317,10 @@ class Looker(QObject):
         return self.way == "swipe" and is_near(self._viewer, place, self.cut, self.across)
 
     def _is_over(self) -> bool:
-        gone = any(layer not in self._viewer.layers for layer in self._layers)
-        return self._found is not None and (gone or self._find_pair() != self._pair)
+        """Return whether layers are gone that it shows, or others are picked."""
+        pair, gone = self._find_pair(), any(layer not in self._viewer.layers for layer in self._layers)
+        others = self._pair is None or pair is None or pair[:2] != self._pair[:2]
+        return self._found is not None and (gone or others)
 
     def _settle(self) -> None:
         if self._is_over() or not self._dock.isVisible():
@@ -453,20 +459,23 @@ class Looker(QObject):
         """Let the copy of a layer in its tile follow it; what is linked does so by itself."""
         source = real_layer(event.source)
         copies: list[Any] = [layer for layer in self._layers if hasattr(layer, "contrast_limits")]
-        copy = copies[1 if source is pair.before else 0]
-        if event.type in ("name", *PLACE) or copy.ndim != source.ndim or copy.multiscale != source.multiscale:
-            self.settle()
-        elif event.type == "data" and copy.data is not source.data:
-            copy.data = source.data
-        elif event.type in ("data", "set_data"):
-            copy.refresh()
+        for copy, layer in zip(copies, (pair.after, pair.before), strict=False):
+            unlike = copy.ndim != source.ndim or copy.multiscale != source.multiscale
+            if layer is not source:
+                continue
+            if event.type in ("name", *PLACE) or (event.type == "data" and unlike):
+                self.settle()
+            elif event.type == "data":
+                copy.data = source.data
+            elif event.type == "set_data":
+                copy.refresh()
 
     def _report(self, error: Exception) -> None:
         self._stumbled.emit(explain(error))
 
     def _say_trouble(self, words: str) -> None:
         self.message = f"A part of the images could not be read: {words}."
-        self._refused = "", self._pair
+        self._unread = True
         self.changed.emit()
 
     def _follow_view(self, event: Any = None) -> None:

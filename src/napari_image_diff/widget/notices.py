@@ -10,8 +10,6 @@ from ..geometry import NEAR, physical_of, spacing_of
 from ..layers import explain_mismatch
 from ..overlaying import Overlay, find_overlay
 from ..placing import frame_compared, results_of
-from ..settings import Settings
-from ..world import read_world
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -81,17 +79,13 @@ def find_change(
         spacing = spacing_of(before, 3)
         if comparison.resolved["spacing"] != (None if spacing is None else tuple(spacing)):
             return f"The voxels of '{before.name}' have another size now. Press Compare to use it."
-    if before is not None and comparison.resolved.get("world") != _find_world(before, comparison.settings):
+    world = None if before is None else physical_of(before, comparison.settings.spatial_ndim)
+    known = comparison.resolved.get("world")
+    if before is not None and world != (None if known is None else (known["matrix"], known["unit"])):
         return f"'{before.name}' lies elsewhere now. Press Compare for the areas and positions that it has there."
     if all(getattr(comparison.settings, name) == value for name, value in panel.form.values.items()):
         return ""
     return "The settings have changed. Press Compare to use them."
-
-
-def _find_world(before: Image, settings: Settings) -> dict[str, Any] | None:
-    """Return where a layer lies, as the record of a comparison has it."""
-    world = physical_of(before, settings.spatial_ndim)
-    return None if world is None else read_world(world, settings.spatial_ndim)
 
 
 def _find_move(comparison: Comparison, overlay: Overlay | None) -> str:

@@ -24,7 +24,9 @@ def describe_values(pair: Pair, difference: Image | None, position: tuple[float,
     """
     before, after, frame, by_index = pair
     here = _index_at(before, position)
-    there = here[-after.ndim :] if by_index and after.ndim <= before.ndim else _index_at(after, position)
+    there = _index_at(after, position)
+    if by_index:
+        there = (*there[: max(0, after.ndim - before.ndim)], *here[-after.ndim :])
     if frame is not None and before.ndim > 2:
         here = (max(here[0] - 1, 0) if frame == "previous" else frame, *here[1:])
     values = {"before": _value_at(before, here, position), "after": _value_at(after, there, position)}
