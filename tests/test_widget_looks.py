@@ -241,7 +241,7 @@ def test_fifty_times_leave_nothing_behind(compared: Any) -> None:
     assert handlers(viewer) == found
     assert view_of(viewer) == view
     # napari 0.9.2 keeps one or two megabytes of every layer that was ever shown
-    theirs = grow(add_and_remove, 20)
+    theirs = grow(add_and_remove, 10)
     assert ours < 1.25 * theirs + 1e6, (ours, theirs)
 
 
