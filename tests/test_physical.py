@@ -6,6 +6,7 @@ import csv
 import io
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 from made import scene
@@ -99,7 +100,6 @@ def test_frames_have_them_too_and_another_cut_keeps_them() -> None:
 
 
 def test_in_chunks_they_are_the_same() -> None:
-    da = pytest.importorskip("dask.array")
     pair = make_pair()
     place = {"scale": (0.325, 0.65), "units": "um"}
     viewer, layers = show(pair, **place)

@@ -21,6 +21,7 @@ from skimage import data
 from napari_image_diff import Comparison, add_comparison, compare, regridding, resample
 from napari_image_diff.geometry import world_of
 from napari_image_diff.overlaying import find_overlay, toggle_alignment
+from napari_image_diff.warping import find_nearest
 
 Array = NDArray[Any]
 
@@ -784,3 +785,10 @@ def test_what_does_not_go_together_is_refused(array: Array, matrix: Array, shape
 def test_complex_numbers_are_refused() -> None:
     with pytest.raises(TypeError, match="complex"):
         resample(np.zeros((9, 9), complex), np.eye(3), (9, 9))
+
+
+def test_of_two_frames_that_are_as_near_the_later_one_counts() -> None:
+    places = np.array([[-0.51], [-0.5], [0.5], [1.4], [1.5 - 1e-9], [3.5], [3.51]])
+    index, there = find_nearest(places, (4,))
+    assert index[:, 0].tolist() == [0, 0, 1, 1, 2, 3, 3]
+    assert there.tolist() == [False, True, True, True, True, True, False]

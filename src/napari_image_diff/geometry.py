@@ -76,10 +76,8 @@ def physical_of(layer: Any, axes: int) -> tuple[list[list[float]], str] | None:
     """
     rows = layer.units[-2]
     world, lead = world_of(layer, (rows,) * axes), layer.ndim - axes
-    matrix, mixed = (
-        world[lead:, lead:],
-        max(abs(part).max(initial=0) for part in (world[lead:-1, :lead], world[:lead, lead:-1])),
-    )
+    matrix, beside = world[lead:, lead:], (world[lead:-1, :lead], world[:lead, lead:-1])
+    mixed = max(np.abs(part).max(initial=0) for part in beside)
     if mixed > NEAR * abs(matrix[:-1, :-1]).max():
         return None
     unit = "" if f"{rows}" == "pixel" else f"{rows:~}"
